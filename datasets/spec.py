@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from prefect_torch.components import Component, Of, Part
 from prefect_torch.fingerprint import Decides
+
+RESERVED = ("numbers", "categories", "target", "row")
+"""Fields of a batch that are not columns."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,6 +43,8 @@ class ImageFeature(Part):
 
     kind: Literal["image"]
     """A picture: encoded bytes (JPEG, PNG) or numbers of the given shape."""
+    nulls: Literal["error", "drop"] = "error"
+    """Missing pictures: stop, or drop the row."""
     shape: tuple[
         Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
     ]
@@ -53,6 +58,8 @@ class TextFeature(Part):
 
     kind: Literal["text"]
     """A text, split into lower-cased words."""
+    nulls: Literal["error", "drop", "empty"] = "error"
+    """Missing values: stop, drop the row, or treat as a text without words."""
     max_length: int = Field(default=64, ge=1)
     """Longer texts are cut, shorter ones padded with 0."""
     vocabulary: int = Field(default=20_000, ge=3)
@@ -71,6 +78,10 @@ class Target(Part):
 
     kind: Literal["category", "number"]
     """`category`: classification; `number`: regression."""
+    nulls: Literal["error", "drop"] = "error"
+    """Rows without a target: stop, or drop them."""
+    normalize: bool = True
+    """A number is learned in units of the train split's standard deviation; ignored otherwise."""
 
 
 class SplitSpec(Part):
@@ -128,6 +139,16 @@ class DataSpec(Part):
     """How rows are divided into train, validation and test."""
     expect: Annotated[Expect | None, Decides("ingest")] = None
     """Checks on the source; ingest stops when one fails."""
+
+    @field_validator("features")
+    @classmethod
+    def _names_are_free(cls, features: dict[str, Feature] | None) -> dict[str, Feature] | None:
+        for name, feature in (features or {}).items():
+            if feature.kind in ("image", "text") and name in RESERVED:
+                raise ValueError(
+                    f"{name!r} is the name of a field of its own; rename the column in the source"
+                )
+        return features
 
     @property
     def target_column(self) -> str:

@@ -1,0 +1,158 @@
+"""Cuts a stream of tables into row groups that depend on the rows alone, not on the stream's cuts.
+
+So the same rows give the same Parquet bytes, whichever source and batch size they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from prefect_torch.errors import DataError
+
+GROUP_ROWS = 65_536
+GROUP_BYTES = 64 << 20
+
+Array = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows again, in order, as tables of one chunk with types made canonical.
+
+    A row group has 65,536 rows, or as many as fit in 64 MiB, at least one. Dictionaries become
+    their values; a NaN becomes a null, so that there is one kind of missing value; schema
+    metadata is dropped.
+
+    Raises:
+        DataError: A column name stands twice, or a table has other columns or types than the first.
+    """
+    schema: pa.Schema | None = None
+    pending: list[pa.Table] = []
+    sizes: list[Array] = []
+    done = 0
+    for table in tables:
+        plain = _canonical(table)
+        if schema is None:
+            _check_names(plain.schema)
+            schema = plain.schema
+        pending.append(_conformed(plain, schema, done))
+        sizes.append(_row_bytes(pending[-1]))
+        done += table.num_rows
+        while (rows := _full_group(sizes)) is not None:
+            group, pending, sizes = _split(pending, sizes, rows)
+            yield group
+    if schema is not None and sum(len(part) for part in sizes):
+        yield _split(pending, sizes, sum(len(part) for part in sizes))[0]
+
+
+def _full_group(sizes: list[Array]) -> int | None:
+    """Return how many of the pending rows make a row group, or None if more may still join it."""
+    rows = sum(len(part) for part in sizes)
+    if rows < GROUP_ROWS and sum(int(part.sum()) for part in sizes) <= GROUP_BYTES:
+        return None
+    ends = np.cumsum(np.concatenate(sizes)[:GROUP_ROWS])
+    fitting = int(np.searchsorted(ends, GROUP_BYTES, side="right"))
+    return max(1, fitting)
+
+
+def _split(
+    pending: list[pa.Table], sizes: list[Array], rows: int
+) -> tuple[pa.Table, list[pa.Table], list[Array]]:
+    """Return the first rows as a table of one chunk, and what is left."""
+    table, size = pa.concat_tables(pending), np.concatenate(sizes)
+    return table.slice(0, rows).combine_chunks(), [table.slice(rows)], [size[rows:]]
+
+
+def _row_bytes(table: pa.Table) -> Array:
+    """Return [rows] how many bytes each row holds, however the table is cut into chunks."""
+    sizes = np.zeros(table.num_rows, dtype=np.int64)
+    for column in table.columns:
+        sizes += _value_bytes(column)
+    return sizes
+
+
+def _value_bytes(column: pa.ChunkedArray) -> Array | int:
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return _filled(pc.binary_length(column))
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * _width(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _filled(pc.list_value_length(column)) * _width(kind.value_type)
+    return _width(kind)
+
+
+def _filled(lengths: pa.ChunkedArray) -> Array:
+    return pc.cast(pc.fill_null(lengths, 0), pa.int64()).to_numpy()
+
+
+def _width(kind: pa.DataType) -> int:
+    """Return the bytes of one value; a guess where values differ in length."""
+    try:
+        return max(1, kind.bit_width // 8)
+    except ValueError:
+        return 32
+
+
+def _canonical(table: pa.Table) -> pa.Table:
+    fields = [pa.field(f.name, _canonical_type(f.type)) for f in table.schema]
+    columns = []
+    for column, field in zip(table.columns, fields, strict=True):
+        plain = column if column.type == field.type else column.cast(field.type)
+        if pa.types.is_floating(plain.type):
+            plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
+        columns.append(plain)
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _canonical_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that stands for all those of the same values."""
+    if pa.types.is_dictionary(kind):
+        return _canonical_type(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    return kind
+
+
+def _check_names(schema: pa.Schema) -> None:
+    names = schema.names
+    if not names:
+        raise DataError("the source has no columns; expected at least one")
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                f"the source has {names.count(name)} columns called {name!r}; "
+                "give each a name of its own"
+            )
+
+
+def _conformed(table: pa.Table, schema: pa.Schema, row: int) -> pa.Table:
+    """Return a table with its columns in the order of the first one's.
+
+    Raises:
+        DataError: It has other columns, or a column of another type.
+    """
+    if sorted(table.column_names) != sorted(schema.names):
+        raise DataError(
+            f"the source's rows from {row} on have the columns {', '.join(table.column_names)}; "
+            f"those before have {', '.join(schema.names)}; give every batch the same columns"
+        )
+    columns = []
+    for field in schema:
+        column = table.column(field.name)
+        if pa.types.is_null(column.type) and column.type != field.type:
+            column = column.cast(field.type)
+        if column.type != field.type:
+            raise DataError(
+                f"the source's column {field.name!r} is {column.type} from row {row} on, but "
+                f"{field.type} before; give every batch the same types (pandas makes integers "
+                'with missing values floats; astype("Int64") keeps them)'
+            )
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)

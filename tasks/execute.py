@@ -1,0 +1,142 @@
+"""Running one stage: reuse what is still true, else compute it; one computes, the others wait."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+from prefect_torch.declaration import Declaration
+from prefect_torch.errors import ArtifactError
+from prefect_torch.fingerprint import Fingerprint
+from prefect_torch.store import Artifact, StageRecord, Store
+from prefect_torch.tasks.reasons import reasons_to_run, remember
+from prefect_torch.tasks.stage import Stage, StageContext, StageResult
+
+logger = logging.getLogger("prefect_torch")
+
+
+def run_stage(
+    stage: Stage,
+    declaration: Declaration,
+    upstream: Mapping[str, StageResult],
+    store: Store,
+    *,
+    force: bool = False,
+    run_id: str = "",
+) -> StageResult:
+    """Answer from a checked artifact, or compute one and record it.
+
+    Args:
+        stage: Which one.
+        declaration: The checked spec.
+        upstream: Results of the stages it reads.
+        store: Where artifacts live.
+        force: Compute even if the store holds the answer.
+        run_id: Kept in the stage record.
+
+    Raises:
+        PrefectTorchError: The stage failed; nothing of it stays in the store.
+    """
+    started = time.perf_counter()
+    digests = {name: upstream[name].artifact for name in stage.inputs}
+    key = stage.fingerprint(declaration, digests, store)
+    with store.lock(key.key):
+        found, damage = reusable(stage, key, store)
+        if found is not None and not force:
+            remember(store, declaration.spec.name, stage.name, key)
+            after_promotion(stage, declaration, digests, found, store, run_id)
+            return _result(stage, "reused", key, found, started, ("same inputs",))
+        why = reasons_to_run(stage, key, store, declaration.spec.name, force, damage)
+        if damage:
+            logger.warning("%s: %s; computing it again", stage.name, damage)
+        artifact = _compute(stage, declaration, digests, key, store, run_id)
+        remember(store, declaration.spec.name, stage.name, key)
+        after_promotion(stage, declaration, digests, artifact, store, run_id)
+        return _result(stage, "ran", key, artifact, started, why)
+
+
+def reusable(stage: Stage, key: Fingerprint, store: Store) -> tuple[Artifact | None, str]:
+    """Return the checked artifact a key gave, and else what is wrong with it (empty: nothing)."""
+    if stage.name == "ingest" and key.document["source"] is None:
+        return None, ""
+    record = store.record(key.key)
+    if record is None:
+        return None, ""
+    try:
+        artifact = store.get(record.artifact)
+        artifact.verify()
+    except ArtifactError as error:
+        return None, str(error)
+    return artifact, ""
+
+
+def _compute(
+    stage: Stage,
+    declaration: Declaration,
+    digests: Mapping[str, str],
+    key: Fingerprint,
+    store: Store,
+    run_id: str,
+) -> Artifact:
+    started = time.perf_counter()
+    inputs = {name: store.get(digest) for name, digest in digests.items()}
+    for artifact in inputs.values():
+        artifact.verify()
+    with store.staging(stage.name) as output:
+        context = StageContext(declaration, inputs, output, store)
+        stage.compute(context)
+        artifact = store.commit(output, stage.name)
+    provenance = {
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "run_id": run_id,
+        "seconds": round(time.perf_counter() - started, 3),
+        **context.notes,
+    }
+    store.write_record(
+        StageRecord(stage.name, key.key, artifact.digest, key.document, provenance)
+    )
+    return artifact
+
+
+def after_promotion(
+    stage: Stage,
+    declaration: Declaration,
+    digests: Mapping[str, str],
+    artifact: Artifact,
+    store: Store,
+    run_id: str,
+) -> None:
+    """Move the champion pointer to where a promote artifact says, also when it was reused."""
+    if stage.name == "promote":
+        from prefect_torch.tasks.promote import apply_decision
+
+        apply_decision(declaration, digests, artifact, store, run_id)
+        settled = stage.fingerprint(declaration, digests, store)
+        if store.record(settled.key) is None and artifact.json("decision.json")["promoted"]:
+            # The candidate is the champion now, so it has no rival: the same decision stands.
+            store.write_record(
+                StageRecord(stage.name, settled.key, artifact.digest, settled.document)
+            )
+
+
+def _result(
+    stage: Stage,
+    outcome: str,
+    key: Fingerprint,
+    artifact: Artifact,
+    started: float,
+    reasons: tuple[str, ...],
+) -> StageResult:
+    return StageResult(
+        stage=stage.name,
+        outcome="ran" if outcome == "ran" else "reused",
+        fingerprint=key.key,
+        artifact=artifact.digest,
+        path=str(artifact.path),
+        seconds=round(time.perf_counter() - started, 3),
+        reasons=reasons,
+    )

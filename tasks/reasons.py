@@ -1,0 +1,83 @@
+"""Why a stage runs: what moved between two fingerprints, down to the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prefect_torch.fingerprint import Fingerprint
+from prefect_torch.store import Store, write_json
+from prefect_torch.tasks.stage import Stage
+
+SHOWN_CHARACTERS = 60
+
+
+def remember(store: Store, pipeline: str, stage: str, key: Fingerprint) -> None:
+    """Keep a stage's fingerprint as this pipeline's latest, for the next run's reasons."""
+    path = store.root / "latest" / pipeline / f"{stage}.json"
+    if _read(path) != key.document:
+        write_json(path, key.document)
+
+
+def latest(store: Store, pipeline: str, stage: str) -> Mapping[str, Any] | None:
+    """Return what a stage's latest fingerprint was made of, or None before the first run."""
+    return _read(store.root / "latest" / pipeline / f"{stage}.json")
+
+
+def _read(path: Any) -> Mapping[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def reasons_to_run(
+    stage: Stage, key: Fingerprint, store: Store, pipeline: str, force: bool, damage: str
+) -> tuple[str, ...]:
+    """Return why a stage computes its result, the most telling reason first."""
+    if force:
+        return ("forced",)
+    if damage:
+        return (damage,)
+    if stage.name == "ingest" and key.document["source"] is None:
+        return ("the source has no fingerprint(), so it cannot be known unchanged",)
+    before = latest(store, pipeline, stage.name)
+    if before is None:
+        return ("no earlier result",)
+    changes = tuple(differences(before, key.document))
+    return changes or ("its earlier result is no longer in the store",)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what moved between two fingerprint documents, one sentence each."""
+    yield from _changes(before.get("spec", {}), after.get("spec", {}), "")
+    if before.get("source") != after.get("source"):
+        yield from _changes(before.get("source") or {}, after.get("source") or {}, "source ")
+    old, new = before.get("upstream", {}), after.get("upstream", {})
+    yield from (f"the result of {name} changed" for name in new if new[name] != old.get(name))
+    yield from _changes(before.get("versions", {}), after.get("versions", {}), "")
+    yield from _changes(before.get("code", {}), after.get("code", {}), "")
+    if before.get("champion") != after.get("champion"):
+        yield "the champion changed"
+
+
+def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            inner = f"{path}.{key}" if path and not path.endswith(" ") else f"{path}{key}"
+            yield from _changes(before.get(key), after.get(key), inner)
+    else:
+        yield f"{path} {_shown(before)} → {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(none)"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) == 64 and all(c in "0123456789abcdef" for c in text):
+        return text[:12]
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,44 @@
+"""Metrics from torchmetrics, fed with what each of them expects."""
+
+from __future__ import annotations
+
+import torch
+from torchmetrics import Metric
+
+from prefect_torch.errors import TrainingError
+from prefect_torch.training.objectives import Outputs
+
+
+def measure(name: str, metric: Metric, outputs: Outputs) -> float:
+    """Return one figure over a whole split.
+
+    Args:
+        name: What the spec calls it, for messages.
+        metric: A fresh metric.
+        outputs: Logits [N, K] with class indices [N], or numbers [N] with numbers [N].
+
+    Raises:
+        TrainingError: The metric does not fit the task, or gives more than one figure.
+    """
+    try:
+        metric.update(_as_expected(metric, outputs.outputs), outputs.target)
+        value = metric.compute()
+        return float(value)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"metrics.{name}: {type(metric).__name__} does not fit predictions "
+            f"{list(outputs.outputs.shape)} and target {list(outputs.target.shape)} "
+            f"{outputs.target.dtype}: {error}; choose a metric of the task that gives one figure"
+        ) from error
+
+
+def higher_is_better(metric: Metric | None) -> bool:
+    """Return whether more is better; a loss (None) is better lower."""
+    return bool(metric is not None and metric.higher_is_better)
+
+
+def _as_expected(metric: Metric, outputs: torch.Tensor) -> torch.Tensor:
+    """Give a metric of two classes the probability of the second one; others take logits."""
+    if type(metric).__name__.startswith("Binary") and outputs.ndim == 2 and outputs.shape[1] == 2:
+        return outputs.softmax(1)[:, 1]
+    return outputs
