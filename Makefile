@@ -27,7 +27,7 @@ docs: $(VENV)/.installed  ## write docs/pipeline.schema.json anew from the spec
 	$(BIN)/prefect-torch schema > docs/.pipeline.schema.json.new
 	mv docs/.pipeline.schema.json.new docs/pipeline.schema.json
 
-clean:  ## remove what make, tests and builds left; artifacts in .prefect-torch/ stay
+clean:  ## remove what make, tests and builds left here; the artifacts of runs stay in the store
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

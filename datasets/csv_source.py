@@ -23,7 +23,7 @@ from prefect_torch.datasets.csv_trouble import (
     line_of_row,
     read_header,
 )
-from prefect_torch.datasets.source import files_identity, find_files, shown
+from prefect_torch.datasets.source import bound_to, files_identity, find_files, shown
 from prefect_torch.errors import DataError, did_you_mean
 
 NULL_VALUES = ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "null", "None"]
@@ -68,18 +68,16 @@ class CsvSource:
         null_values: list[str] = NULL_VALUES,
         columns: list[str] | None = None,
         types: dict[str, str] | None = None,
-        project: Path = Path(),
     ) -> None:
         """Say which files to read and how; nothing is read yet.
 
         Args:
-            path: Path or pattern (`data/*.csv`), or several, relative to the pipeline's folder.
+            path: Path or pattern (`data/*.csv`), or several, relative to the pipeline file.
             delimiter: The one character between fields.
             encoding: Text encoding of the files, such as `cp1252`.
             null_values: Fields that count as missing.
             columns: Columns to read, in this order; left out: all.
             types: Type by column (`{zip: string}`), where the inferred one is not wanted.
-            project: Folder of the pipeline file; given by the engine.
 
         Raises:
             DataError: The delimiter, the encoding or a type does not exist.
@@ -95,8 +93,12 @@ class CsvSource:
             ) from error
         self._declared = {name: _type_named(name, word) for name, word in (types or {}).items()}
         self._layout = Layout(delimiter, encoding)
-        self._path, self._project = path, project
+        self._path, self._project = path, Path()
         self._null_values, self._columns = null_values, columns
+
+    def within(self, project: Path) -> CsvSource:
+        """Return the same source with relative paths starting at the folder `project`."""
+        return bound_to(self, project)
 
     def identity(self) -> dict[str, Any]:
         """Return names and SHA-256 of the files."""

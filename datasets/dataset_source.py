@@ -19,12 +19,18 @@ EXPECTED = (
 )
 
 
-def as_source(found: object) -> Source:
+def as_source(found: object, project: Path) -> Source:
     """Return what a spec's source component built as a `Source`.
+
+    Args:
+        found: A `Source`, a torch Dataset, an iterable, or an object with `batches()`.
+        project: Folder of the pipeline file; goes to its method `within(project)` if it has one.
 
     Raises:
         DataError: It yields no rows in any known way.
     """
+    within = getattr(found, "within", None)
+    found = within(project) if callable(within) else found
     if isinstance(found, Source):
         return found
     if _is_map_style(found) or _has_batches(found) or _is_iterable(found):

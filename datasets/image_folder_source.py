@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect_torch.datasets.source import files_identity, find_folder, shown
+from prefect_torch.datasets.source import bound_to, files_identity, find_folder, shown
 from prefect_torch.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,18 +25,19 @@ class ImageFolderSource:
     outside the class folders.
     """
 
-    def __init__(
-        self, path: str, extensions: list[str] = EXTENSIONS, *, project: Path = Path()
-    ) -> None:
+    def __init__(self, path: str, extensions: list[str] = EXTENSIONS) -> None:
         """Say where the class folders are; nothing is read yet.
 
         Args:
-            path: The folder that holds them, relative to the pipeline's folder.
+            path: The folder that holds them, relative to the pipeline file.
             extensions: Endings of the files to take, in lower or upper case.
-            project: Folder of the pipeline file; given by the engine.
         """
-        self._path, self._project = path, project
+        self._path, self._project = path, Path()
         self._extensions = {f".{ending.lower().lstrip('.')}" for ending in extensions}
+
+    def within(self, project: Path) -> ImageFolderSource:
+        """Return the same source with relative paths starting at the folder `project`."""
+        return bound_to(self, project)
 
     def identity(self) -> dict[str, Any]:
         """Return names and SHA-256 of the pictures."""

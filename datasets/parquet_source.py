@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prefect_torch.datasets.source import files_identity, find_files, shown
+from prefect_torch.datasets.source import bound_to, files_identity, find_files, shown
 from prefect_torch.errors import DataError, did_you_mean
 
 BATCH_ROWS = 8192
@@ -23,17 +23,18 @@ class ParquetSource:
         self,
         path: str | list[str],
         columns: list[str] | None = None,
-        *,
-        project: Path = Path(),
     ) -> None:
         """Say which files to read; nothing is read yet.
 
         Args:
-            path: Path or pattern (`data/*.parquet`), or several, relative to the pipeline's folder.
+            path: Path or pattern (`data/*.parquet`), or several, relative to the pipeline file.
             columns: Columns to read, in this order; left out: all.
-            project: Folder of the pipeline file; given by the engine.
         """
-        self._path, self._columns, self._project = path, columns, project
+        self._path, self._columns, self._project = path, columns, Path()
+
+    def within(self, project: Path) -> ParquetSource:
+        """Return the same source with relative paths starting at the folder `project`."""
+        return bound_to(self, project)
 
     def identity(self) -> dict[str, Any]:
         """Return names and SHA-256 of the files."""

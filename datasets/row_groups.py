@@ -31,40 +31,50 @@ def row_groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         DataError: A column name stands twice, or a table has other columns or types than the first.
     """
     schema: pa.Schema | None = None
-    pending: list[pa.Table] = []
-    sizes: list[Array] = []
+    waiting = _Waiting()
     done = 0
     for table in tables:
         plain = _canonical(table)
         if schema is None:
             _check_names(plain.schema)
             schema = plain.schema
-        pending.append(_conformed(plain, schema, done))
-        sizes.append(_row_bytes(pending[-1]))
+        waiting.add(_conformed(plain, schema, done))
         done += table.num_rows
-        while (rows := _full_group(sizes)) is not None:
-            group, pending, sizes = _split(pending, sizes, rows)
-            yield group
-    if schema is not None and sum(len(part) for part in sizes):
-        yield _split(pending, sizes, sum(len(part) for part in sizes))[0]
+        while waiting.rows >= GROUP_ROWS or waiting.bytes > GROUP_BYTES:
+            yield waiting.take(waiting.fitting())
+    if waiting.rows:
+        yield waiting.take(waiting.rows)
 
 
-def _full_group(sizes: list[Array]) -> int | None:
-    """Return how many of the pending rows make a row group, or None if more may still join it."""
-    rows = sum(len(part) for part in sizes)
-    if rows < GROUP_ROWS and sum(int(part.sum()) for part in sizes) <= GROUP_BYTES:
-        return None
-    ends = np.cumsum(np.concatenate(sizes)[:GROUP_ROWS])
-    fitting = int(np.searchsorted(ends, GROUP_BYTES, side="right"))
-    return max(1, fitting)
+class _Waiting:
+    """Rows that are not in a row group yet."""
 
+    def __init__(self) -> None:
+        self._tables: list[pa.Table] = []
+        self._sizes: list[Array] = []
+        self.rows = 0
+        self.bytes = 0
 
-def _split(
-    pending: list[pa.Table], sizes: list[Array], rows: int
-) -> tuple[pa.Table, list[pa.Table], list[Array]]:
-    """Return the first rows as a table of one chunk, and what is left."""
-    table, size = pa.concat_tables(pending), np.concatenate(sizes)
-    return table.slice(0, rows).combine_chunks(), [table.slice(rows)], [size[rows:]]
+    def add(self, table: pa.Table) -> None:
+        """Take rows at the end."""
+        sizes = _row_bytes(table)
+        self._tables.append(table)
+        self._sizes.append(sizes)
+        self.rows += len(sizes)
+        self.bytes += int(sizes.sum())
+
+    def fitting(self) -> int:
+        """Return how many rows make the next row group."""
+        ends = np.cumsum(np.concatenate(self._sizes)[:GROUP_ROWS])
+        return max(1, int(np.searchsorted(ends, GROUP_BYTES, side="right")))
+
+    def take(self, rows: int) -> pa.Table:
+        """Remove the first rows and return them as a table of one chunk."""
+        table, sizes = pa.concat_tables(self._tables), np.concatenate(self._sizes)
+        self._tables, self._sizes = [table.slice(rows)], [sizes[rows:]]
+        self.rows -= rows
+        self.bytes -= int(sizes[:rows].sum())
+        return table.slice(0, rows).combine_chunks()
 
 
 def _row_bytes(table: pa.Table) -> Array:
@@ -80,44 +90,43 @@ def _value_bytes(column: pa.ChunkedArray) -> Array | int:
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _filled(pc.binary_length(column))
     if pa.types.is_fixed_size_list(kind):
-        return kind.list_size * _width(kind.value_type)
+        return int(kind.list_size) * _width(kind.value_type)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return _filled(pc.list_value_length(column)) * _width(kind.value_type)
     return _width(kind)
 
 
 def _filled(lengths: pa.ChunkedArray) -> Array:
-    return pc.cast(pc.fill_null(lengths, 0), pa.int64()).to_numpy()
+    return np.asarray(pc.cast(pc.fill_null(lengths, 0), pa.int64()), dtype=np.int64)
 
 
 def _width(kind: pa.DataType) -> int:
     """Return the bytes of one value; a guess where values differ in length."""
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:
         return 32
 
 
 def _canonical(table: pa.Table) -> pa.Table:
-    fields = [pa.field(f.name, _canonical_type(f.type)) for f in table.schema]
-    columns = []
-    for column, field in zip(table.columns, fields, strict=True):
-        plain = column if column.type == field.type else column.cast(field.type)
-        if pa.types.is_floating(plain.type):
-            plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
-        columns.append(plain)
+    columns = [_plain(column) for column in table.columns]
+    names = table.column_names
+    fields = [pa.field(name, c.type) for name, c in zip(names, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _canonical_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that stands for all those of the same values."""
-    if pa.types.is_dictionary(kind):
-        return _canonical_type(kind.value_type)
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column as the one type that stands for all those of the same values."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
+        return column.cast(pa.string())
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return pa.binary()
-    return kind
+        return column.cast(pa.binary())
+    if pa.types.is_float32(kind) or pa.types.is_float64(kind):
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+    return column
 
 
 def _check_names(schema: pa.Schema) -> None:

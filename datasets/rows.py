@@ -116,7 +116,7 @@ class RowTables:
             self._check_arrays(name, values, arrays[0], kind)
             return _lists(values, arrays[0])
         try:
-            return pa.array(values, type=kind)
+            return _array(values, kind)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             index = self._first_misfit(values, kind)
             found = values[index]
@@ -151,7 +151,7 @@ class RowTables:
         while low < high:
             middle = (low + high) // 2
             try:
-                pa.array(values[: middle + 1], type=kind)
+                _array(values[: middle + 1], kind)
                 low = middle + 1
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 high = middle
@@ -162,6 +162,30 @@ def _png(picture: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+    """Return values as an array, of a given type only where that changes none of them.
+
+    `pa.array(values, type=kind)` alone would make 2.5 a 2.
+    """
+    found = pa.array(values)
+    if kind is None or found.type == kind:
+        return found
+    if not _follows(found.type, kind):
+        raise pa.ArrowInvalid(f"{found.type} cannot follow {kind}")
+    return found.cast(kind)
+
+
+def _follows(found: pa.DataType, kind: pa.DataType) -> bool:
+    """Return whether values of one type may follow those of another without loss."""
+    if pa.types.is_list(found) and pa.types.is_list(kind):
+        return _follows(found.value_type, kind.value_type)
+    return (
+        found == kind
+        or pa.types.is_null(found)
+        or bool(pa.types.is_integer(found) and pa.types.is_floating(kind))
+    )
 
 
 def _list_type(value: Array) -> pa.DataType | str:

@@ -5,11 +5,12 @@ The sources stand beside this file (`csv_source.py`, …); `ingest.py` reads wha
 
 from __future__ import annotations
 
+import copy
 import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from prefect_torch.errors import DataError, did_you_mean
 from prefect_torch.fingerprint import digest_file, digest_json
@@ -23,9 +24,20 @@ LISTED_FILES = 1000
 SHOWN_CHARACTERS = 200
 
 
+class _WithPaths(Protocol):
+    _project: Path
+
+
+Bound = TypeVar("Bound", bound=_WithPaths)
+
+
 @runtime_checkable
 class Source(Protocol):
-    """Where rows come from; a constructor that asks for `project` gets the pipeline's folder."""
+    """Where rows come from.
+
+    One with relative paths also has `within(project)`, which returns the source as seen from the
+    folder of the pipeline file; without it they start at the working directory.
+    """
 
     def batches(self) -> Iterator[pa.Table]:
         """Yield the rows in order, in tables that each fit in memory, all of the same columns."""
@@ -37,6 +49,13 @@ class Source(Protocol):
         Never modification times or absolute paths. With None, ingest runs every time.
         """
         ...
+
+
+def bound_to(source: Bound, project: Path) -> Bound:
+    """Return a copy of a source whose relative paths start at `project`."""
+    found = copy.copy(source)
+    found._project = project
+    return found
 
 
 def find_files(path: str | Sequence[str], project: Path) -> list[Path]:

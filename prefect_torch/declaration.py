@@ -10,7 +10,7 @@ from typing import Any
 from prefect_torch.components import Component, Kind
 from prefect_torch.interpolation import interpolate
 from prefect_torch.resolve import Trust, build, resolve
-from prefect_torch.signatures import fill
+from prefect_torch.signatures import fill, parameters_of
 from prefect_torch.spec import PipelineSpec
 
 
@@ -41,5 +41,12 @@ class Declaration:
             **given: What the engine supplies, such as `params` or `optimizer`.
         """
         filled = self.filled(component, kind, facts or {})
+        if kind == "source":
+            given |= self._folder(component)
         ready = Component(class_=filled.class_, args=interpolate(filled.args))
         return build(ready, kind, self.trust, self.project, **given)
+
+    def _folder(self, source: Component) -> dict[str, Any]:
+        """Give a source that asks for `project` the folder its relative paths start from."""
+        target = resolve(source, "source", self.trust, self.project)
+        return {"project": self.project} if "project" in parameters_of(target) else {}

@@ -24,7 +24,6 @@ from prefect_torch.positions import (
     YamlReader,
     dotted,
     located_error,
-    refuse,
     toml_positions,
 )
 
@@ -80,9 +79,10 @@ class Document:
         return (0, 0)
 
     def with_overrides(self, overrides: Iterable[str]) -> Document:
-        """Return the document with fields set anew: `train.epochs=3`, `transforms.train.0.degrees=5`.
+        """Return the document with fields set anew.
 
-        Values are read as YAML 1.2. Mappings on the way that don't exist are created.
+        `train.epochs=3`, `transforms.train.0.degrees=5`. Values are read as YAML 1.2. Mappings on
+        the way that don't exist are created.
 
         Raises:
             SpecError: An override has no `=`, a value that cannot be read, or leads into a value
@@ -133,16 +133,20 @@ def _text(path: Path) -> str:
     """Read a file's text, having looked at its name and size first."""
     shown = _shown(path)
     if path.suffix not in SUFFIXES:
-        refuse(shown, f"is no pipeline file: expected its name to end in {', '.join(SUFFIXES)}")
+        raise located_error(
+            shown, f"is no pipeline file: expected its name to end in {', '.join(SUFFIXES)}"
+        )
     if not path.is_file():
-        refuse(shown, f"there is no such file; {_nearby(path)}")
+        raise located_error(shown, f"there is no such file; {_nearby(path)}")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise located_error(shown, f"cannot be read: {error.strerror}") from error
     if len(content) > MAX_BYTES:
-        refuse(shown, "is larger than 1 MiB, more than any pipeline file; did you name the data?")
+        raise located_error(
+            shown, "is larger than 1 MiB, more than any pipeline file; did you name the data?"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -180,7 +184,7 @@ def _checked(tree: Any, place: Any) -> dict[str, Any]:
     """
     if not isinstance(tree, Mapping):
         found = "nothing" if tree is None else f"a {_type_name(tree)}"
-        refuse(
+        raise located_error(
             place(()), f"expected a mapping with fields such as name, data, model; found {found}"
         )
     count = 0
@@ -189,13 +193,17 @@ def _checked(tree: Any, place: Any) -> dict[str, Any]:
         nonlocal count
         count += 1
         if len(keys) > MAX_DEPTH:
-            refuse(place(keys), f"is nested deeper than {MAX_DEPTH} levels", dotted(keys[:4]) + "…")
+            raise located_error(
+                place(keys), f"is nested deeper than {MAX_DEPTH} levels", dotted(keys[:4]) + "…"
+            )
         if count > MAX_VALUES:
-            refuse(place(keys), f"the file holds more than {MAX_VALUES:,} values", dotted(keys))
+            raise located_error(
+                place(keys), f"the file holds more than {MAX_VALUES:,} values", dotted(keys)
+            )
         if isinstance(value, Mapping):
             for key in value:
                 if not isinstance(key, str):
-                    refuse(
+                    raise located_error(
                         place(keys),
                         f"key {key!r} is a {_type_name(key)}; put it in quotes to make it a name",
                         dotted(keys),
@@ -204,14 +212,16 @@ def _checked(tree: Any, place: Any) -> dict[str, Any]:
         if isinstance(value, (list, tuple)):
             return [copied(item, (*keys, index)) for index, item in enumerate(value)]
         if isinstance(value, float) and not math.isfinite(value):
-            refuse(place(keys), f"found {value}; expected a finite number", dotted(keys))
+            raise located_error(
+                place(keys), f"found {value}; expected a finite number", dotted(keys)
+            )
         if isinstance(value, (date, time)):  # datetime is a date
             return value.isoformat()
         if value is None or isinstance(value, (str, bool, int, float)):
             return value
-        refuse(
+        raise located_error(
             place(keys),
-            f"found a {_type_name(value)}; expected text, a number, true, false, a list or a mapping",
+            f"found a {_type_name(value)}; expected text, a number, a list or a mapping",
             dotted(keys),
         )
 
@@ -266,7 +276,7 @@ def _set(tree: dict[str, Any], text: str) -> Keys:
     place = f"--set {text}"
     parts = name.strip().split(".")
     if not equals or not all(parts):
-        refuse(place, "expected field=value, such as train.epochs=3")
+        raise located_error(place, "expected field=value, such as train.epochs=3")
     try:
         value = YamlReader(place).read(value_text)
     except SpecError as error:  # a place inside the override says nothing
@@ -293,6 +303,10 @@ def _key(node: Any, part: str, keys: Keys, place: str) -> str | int:
     if isinstance(node, list):
         if part.isdecimal() and int(part) < len(node):
             return int(part)
-        refuse(place, f"is a list of {len(node)}; {part!r} is none of its indices", dotted(keys))
+        raise located_error(
+            place, f"is a list of {len(node)}; {part!r} is none of its indices", dotted(keys)
+        )
     shown = json.dumps(node, ensure_ascii=False)
-    refuse(place, f"is {shown}, which has no field {part!r}; set all of it", dotted(keys))
+    raise located_error(
+        place, f"is {shown}, which has no field {part!r}; set all of it", dotted(keys)
+    )

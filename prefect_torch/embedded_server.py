@@ -6,26 +6,24 @@ is what the server's process runs; everything before it is for the process that 
 
 from __future__ import annotations
 
-import contextlib
 import gc
+import logging
 import os
 import select
 import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from prefect_torch.errors import PrefectTorchError
+from prefect_torch.prefect_settings import ANALYTICS, configured, prefect_home
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+if TYPE_CHECKING:
+    import uvicorn
 
 LOG_BYTES = 1 << 20
 STOP_SECONDS = 20.0
@@ -38,45 +36,36 @@ BOOTSTRAP = (
 # What the server does only if the person's own settings ask for it: tell Prefect's makers that it
 # runs, and write every block type to a new database (a second; a block's first save does it too).
 # Without `memoize` the next full server would believe that they had been written.
-OFF_UNLESS_ASKED = {
-    ("server", "analytics_enabled"): ("PREFECT_SERVER_ANALYTICS_ENABLED",),
-    ("server", "register_blocks_on_start"): (
-        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START",
-        "PREFECT_API_BLOCKS_REGISTER_ON_START",
+OFF_UNLESS_ASKED = (
+    ANALYTICS,
+    (
+        ("server", "register_blocks_on_start"),
+        ("PREFECT_SERVER_REGISTER_BLOCKS_ON_START", "PREFECT_API_BLOCKS_REGISTER_ON_START"),
     ),
-    ("server", "memoize_block_auto_registration"): (
-        "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION",
-        "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION",
+    (
+        ("server", "memoize_block_auto_registration"),
+        (
+            "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION",
+            "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION",
+        ),
     ),
-}
+)
 
 
 class EmbeddedServerError(PrefectTorchError):
     """The embedded Prefect server did not become ready; the message ends with its log."""
 
 
-def is_server_configured() -> bool:
-    """Say whether Prefect's settings name an API, without importing Prefect (0.02 s, not 2).
-
-    Looks where Prefect looks, in its order: the environment, `.env`, `prefect.toml`,
-    `pyproject.toml`, the active profile. An empty value counts as none.
-    """
-    return bool(_configured(("api", "url"), ("PREFECT_API_URL",)))
-
-
-def prefect_home() -> Path:
-    """Return the folder that Prefect keeps its database and profiles in."""
-    return Path(_configured(("home",), ("PREFECT_HOME",)) or "~/.prefect").expanduser()
-
-
 class EmbeddedServer:
     """A Prefect API on a free port of this machine, in a process that ends with this one.
 
     ```python
-    with EmbeddedServer() as server, use(server.api_url):
+    server = EmbeddedServer()
+    with use(server.api_url), server:
         ...  # check the spec, import torch and Prefect
         server.wait_until_ready()
-        flow()
+        with quiet_console(), without_heartbeats():
+            flow()
     ```
     """
 
@@ -84,8 +73,9 @@ class EmbeddedServer:
         """Start the server and return at once; `api_url` is final, but answers only when ready."""
         folder = prefect_home() / "prefect-torch"
         folder.mkdir(parents=True, exist_ok=True)
+        self._is_ready = False
         self.log = folder / "embedded-server.log"
-        """What the server prints; later runs append to it, up to a mebibyte."""
+        """What the server prints; runs append to it, up to a mebibyte."""
         # Bound here and handed over, so that nobody else can take the port in between.
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -103,6 +93,11 @@ class EmbeddedServer:
                     start_new_session=True,  # Ctrl-C is ours: the run's end has yet to be recorded
                 )
 
+    def is_ready(self) -> bool:
+        """Say whether `wait_until_ready` would return at once."""
+        assert self._process.stdout is not None
+        return self._is_ready or bool(select.select([self._process.stdout], [], [], 0)[0])
+
     def wait_until_ready(self, timeout_seconds: float = 120.0) -> str:
         """Wait until the database is upgraded and the API answers; return its URL.
 
@@ -110,15 +105,15 @@ class EmbeddedServer:
             EmbeddedServerError: The server ended, or was not ready in time.
         """
         assert self._process.stdout is not None
-        until = time.monotonic() + timeout_seconds
-        while True:
-            left = max(0.0, until - time.monotonic())
-            if not select.select([self._process.stdout], [], [], left)[0]:
-                raise self._error(f"was not ready within {timeout_seconds:g} seconds")
-            if self._process.stdout.readline() == b"ready\n":
-                return self.api_url
+        if self._is_ready:
+            return self.api_url
+        if not select.select([self._process.stdout], [], [], timeout_seconds)[0]:
+            raise self._error(f"was not ready within {timeout_seconds:g} seconds")
+        if self._process.stdout.readline() != b"ready\n":
             code = self._process.wait()
             raise self._error(f"ended with exit code {code} before it was ready")
+        self._is_ready = True
+        return self.api_url
 
     def stop(self) -> None:
         """Let the server record what this process has sent, and end it.
@@ -130,6 +125,7 @@ class EmbeddedServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
+        self._process.terminate()  # a forked child of ours may hold the other end as well
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -160,110 +156,35 @@ class EmbeddedServer:
         )
 
 
-@contextlib.contextmanager
-def use(api_url: str) -> Iterator[None]:
-    """Point the Prefect of this process, and of those it starts, at `api_url`; profiles stay.
-
-    Best entered before Prefect is imported, since its background threads read the settings of
-    that moment.
-    """
-    values = {"PREFECT_API_URL": api_url}
-    if _configured(*_analytics()) is None:
-        values["DO_NOT_TRACK"] = os.environ.get("DO_NOT_TRACK", "1")
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        with _settings_of_imported_prefect(api_url):
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def quiet_console() -> Iterator[None]:
-    """Keep Prefect's lines below WARNING off the terminal; the API still gets them all.
-
-    Imports Prefect.
-    """
-    import logging
-
-    import prefect.main  # noqa: F401 - configures the logging
-    from prefect.logging.handlers import PrefectConsoleHandler
-
-    names = ["", *(name for name in logging.root.manager.loggerDict)]
-    handlers = {
-        handler: handler.level
-        for name in names
-        for handler in logging.getLogger(name).handlers
-        if isinstance(handler, PrefectConsoleHandler)
-    }
-    for handler in handlers:
-        handler.setLevel(max(handler.level, logging.WARNING))
-    try:
-        yield
-    finally:
-        for handler, level in handlers.items():
-            handler.setLevel(level)
-
-
-@contextlib.contextmanager
-def without_heartbeats() -> Iterator[None]:
-    """Run flows without heartbeats: nobody watches those of a server that ends with the run.
-
-    Prefect waits for the thread that sends them, about a second for each flow run. What the
-    person has configured stays. Imports Prefect.
-    """
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings
-    from prefect.settings.context import temporary_settings
-
-    with contextlib.ExitStack() as stack:
-        if "heartbeat_frequency" not in get_current_settings().flows.model_fields_set:
-            stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
-        yield
-
-
-def _settings_of_imported_prefect(api_url: str) -> contextlib.AbstractContextManager[Any]:
-    if "prefect.context" not in sys.modules:
-        return contextlib.nullcontext()
-    from prefect.settings import PREFECT_API_URL
-    from prefect.settings.context import temporary_settings
-
-    return temporary_settings({PREFECT_API_URL: api_url})
-
-
 def _send_what_prefect_holds_back() -> None:
     """Send the log lines and task-run events that Prefect's background threads still hold."""
-    if "prefect.logging.handlers" in sys.modules:
-        from prefect.logging.handlers import APILogWorker
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # "Still processing items", on its way to the person
+    try:
+        if "prefect.logging.handlers" in sys.modules:
+            from prefect.logging.handlers import APILogWorker
 
-        APILogWorker.drain_all(timeout=STOP_SECONDS)
-    if "prefect.events.worker" in sys.modules:
-        from prefect.events.worker import EventsWorker
+            APILogWorker.drain_all(timeout=STOP_SECONDS)
+        if "prefect.events.worker" in sys.modules:
+            from prefect.events.worker import EventsWorker
 
-        EventsWorker.drain_all(timeout=STOP_SECONDS)
-
-
-def _analytics() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    keys = ("server", "analytics_enabled")
-    return keys, OFF_UNLESS_ASKED[keys]
+            EventsWorker.drain_all(timeout=STOP_SECONDS)
+    finally:
+        logging.disable(before)
 
 
 def _server_environment() -> dict[str, str]:
     """Return this process's environment and what makes a server for one run start sooner."""
     environment = dict(os.environ)
     environment.pop("PREFECT_API_URL", None)
-    for keys, names in OFF_UNLESS_ASKED.items():
-        if _configured(keys, names) is None:
+    for keys, names in OFF_UNLESS_ASKED:
+        if configured(keys, names) is None:
             environment[names[0]] = "false"
-    # Both names of one setting: the second one would win over a first one of the person's.
+    # Both names of one setting, so that ours counts, whichever the person uses.
     return environment | {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT_UI_ENABLED": "false"}
 
 
-def _open_log(path: Path) -> Any:
+def _open_log(path: Path) -> BinaryIO:
     log = path.open("ab")
     if log.tell() > LOG_BYTES:
         log.truncate(0)
@@ -271,69 +192,12 @@ def _open_log(path: Path) -> Any:
     return log
 
 
-def _configured(keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
-    """Return a setting of Prefect's as the person has written it, or None where nobody has.
-
-    Args:
-        keys: Where it stands in `prefect.toml`, and below `[tool.prefect]` in `pyproject.toml`.
-        names: Its environment variables, which profiles use as well.
-    """
-    for source in (os.environ, _dotenv()):
-        upper = {name.upper(): value for name, value in source.items()}
-        for name in names:
-            if upper.get(name) is not None:
-                return upper[name]
-    for path, header in (("prefect.toml", ()), ("pyproject.toml", ("tool", "prefect"))):
-        value: Any = _toml(Path(path))
-        for key in (*header, *keys):
-            value = value.get(key) if isinstance(value, Mapping) else None
-        if value is not None:
-            return value
-    if keys == ("profiles_path",):
-        return None
-    return next((value for name in names if (value := _profile().get(name)) is not None), None)
-
-
-def _profile() -> dict[str, Any]:
-    """Return the active profile, empty for the ones that Prefect brings along.
-
-    An unreadable file counts as none, as it does for Prefect, which warns of it.
-    """
-    path = _configured(("profiles_path",), ("PREFECT_PROFILES_PATH",))
-    home = os.environ.get("PREFECT_HOME") or "~/.prefect"
-    try:
-        profiles = _toml(Path(path) if path else Path(home).expanduser() / "profiles.toml")
-    except PrefectTorchError:
-        return {}
-    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active")
-    return dict(profiles.get("profiles", {}).get(active, {}))
-
-
-def _dotenv() -> Mapping[str, str | None]:
-    if not Path(".env").is_file():
-        return {}
-    from dotenv import dotenv_values
-
-    return dotenv_values(".env")
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except tomllib.TOMLDecodeError as error:
-        raise PrefectTorchError(
-            f"{path}: not TOML ({error}); Prefect takes its settings from there: correct the file"
-        ) from error
-
-
 def main() -> None:
     """Serve Prefect's API on the socket that the parent hands over, until the parent is gone."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     report = os.dup(1)
     os.dup2(2, 1)  # whatever prints goes to the log
-    servers: list[Any] = []
+    servers: list[uvicorn.Server] = []
     threading.Thread(target=_end_with, args=(parent, servers), daemon=True).start()
     gc.disable()  # a third of the time of importing Prefect's server and upgrading the database
 
@@ -354,7 +218,7 @@ def main() -> None:
         server.run(sockets=[socket.socket(fileno=descriptor)])
 
 
-def _end_with(parent: int, servers: list[Any]) -> None:
+def _end_with(parent: int, servers: list[uvicorn.Server]) -> None:
     """Wait until the parent closes our input or is gone, then end the server gracefully."""
     while os.getppid() == parent:
         if select.select([0], [], [], 1.0)[0]:  # nothing is ever sent: this is the end of it
@@ -364,7 +228,7 @@ def _end_with(parent: int, servers: list[Any]) -> None:
     servers[0].should_exit = True
 
 
-def _server(ready: Any) -> Any:
+def _server(ready: Callable[[], None]) -> uvicorn.Server:
     """Return a uvicorn server for Prefect's API that calls `ready` when it answers."""
     import asyncio
 

@@ -5,7 +5,8 @@ PrefectTorchError
 ├── SpecError        the pipeline file (or an override) says something that cannot be
 ├── DataError        the data is missing, broken, or not what the file says it is
 ├── ArtifactError    the store holds something incomplete, changed or unreadable
-└── TrainingError    training or evaluation cannot go on
+├── TrainingError    training or evaluation cannot go on
+└── RunFailed        a run ended early; its cause is one of the above or an error of user code
 ```
 
 Every message gives the place, the value found, what was expected, and the way out.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class PrefectTorchError(Exception):
@@ -60,6 +62,17 @@ class ArtifactError(PrefectTorchError):
 
 class TrainingError(PrefectTorchError):
     """Training or evaluation cannot go on."""
+
+
+class RunFailed(PrefectTorchError):  # noqa: N818 - it reads as what happened
+    """A stage of a run failed; `__cause__` is why, `summary` tells what was done before."""
+
+    def __init__(self, message: str, summary: Any) -> None:
+        self.summary = summary
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[RunFailed], tuple[str, Any]]:
+        return type(self), (str(self), self.summary)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -43,7 +43,7 @@ def _is_module(found: type) -> bool:
 
 
 def _is_torchvision_model(found: Callable[..., Any]) -> bool:
-    from torchvision import models
+    from torchvision import models  # type: ignore[import-untyped]
 
     return found.__module__.startswith("torchvision.models.") and (
         found.__name__ in models.list_models()

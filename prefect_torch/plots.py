@@ -310,6 +310,7 @@ def _css() -> str:
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
+    "svg.hashsalt": "prefect-torch",
     "text.parse_math": False,
     "font.family": "DejaVu Sans",
     "font.size": 11,

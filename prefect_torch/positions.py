@@ -21,11 +21,6 @@ def located_error(place: str, message: str, name: str = "") -> SpecError:
     return SpecError([Problem(place, name, message)])
 
 
-def refuse(place: str, message: str, name: str = "") -> NoReturn:
-    """Raise an error of one problem."""
-    raise located_error(place, message, name)
-
-
 def dotted(keys: Keys) -> str:
     """Return keys as people write them: `transforms.train.0.degrees`."""
     return ".".join(str(key) for key in keys)
@@ -57,7 +52,9 @@ class YamlReader:
             mark = error.problem_mark or error.context_mark
             place = f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
             said = ", ".join(part for part in (error.context, error.problem) if part)
-            raise located_error(place, f"is not YAML: {said}") from error
+            near = text.splitlines()[mark.line : mark.line + 1] if mark else []
+            hint = "; put ${…} in quotes" if "${" in "".join(near) else ""
+            raise located_error(place, f"is not YAML: {said}{hint}") from error
         except YAMLError as error:
             raise located_error(self.name, f"is not YAML: {str(error).splitlines()[0]}") from error
         except RecursionError as error:
@@ -65,7 +62,7 @@ class YamlReader:
         return None if root is None else self._value(root, ())
 
     def _fail(self, node: Any, message: str, keys: Keys) -> NoReturn:
-        refuse(f"{self.name}:{_line(node)}:{_column(node)}", message, dotted(keys))
+        raise located_error(f"{self.name}:{_line(node)}:{_column(node)}", message, dotted(keys))
 
     def _value(self, node: Any, keys: Keys) -> Any:
         self._count += 1

@@ -1,4 +1,4 @@
-"""How far a stage has come: stages report, whoever runs them listens (terminal, Prefect, tests)."""
+"""What a run tells while it goes: stages report, whoever runs them listens (terminal, Prefect)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Started:
+    """A stage begins to compute (a reused one does not)."""
+
+    stage: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage has its artifact."""
+
+    stage: str
+    outcome: str
+    """`ran` or `reused`."""
+    seconds: float
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -22,13 +41,14 @@ class Progress:
     """Such as `{"loss": 0.31, "accuracy": 0.95}`."""
 
 
-Listener = Callable[[Progress], None]
+Event = Started | Progress | Finished
+Listener = Callable[[Event], None]
 _listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Call `listener` for every report made inside; it limits its own rate."""
+    """Call `listener` for every event inside; it limits its own rate."""
     token = _listeners.set((*_listeners.get(), listener))
     try:
         yield
@@ -40,8 +60,10 @@ def report_progress(
     stage: str, done: int, total: int | None, unit: str, values: Mapping[str, float] | None = None
 ) -> None:
     """Tell every listener how far a stage has come."""
-    listeners = _listeners.get()
-    if listeners:
-        progress = Progress(stage, done, total, unit, values or {})
-        for listener in listeners:
-            listener(progress)
+    tell(Progress(stage, done, total, unit, values or {}))
+
+
+def tell(event: Event) -> None:
+    """Tell every listener."""
+    for listener in _listeners.get():
+        listener(event)

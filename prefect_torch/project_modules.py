@@ -1,6 +1,6 @@
 """Imports the modules that lie beside a pipeline file, whatever else bears their names.
 
-The folder goes to the front of `sys.path` and stays there, so that worker processes find the modules.
+The folder goes to the front of `sys.path` and stays there, so that worker processes find them too.
 """
 
 from __future__ import annotations

@@ -171,18 +171,16 @@ def _figures(artifact: Artifact | None, details: Mapping[str, Any]) -> list[dict
 
 
 def _mistakes(artifact: Artifact | None, details: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the worst predictions, their pictures inlined and their distance from the truth."""
-    regression = details.get("kind") == "regression"
-    return [
-        mistake
-        | {
-            "uri": _data_uri(artifact, mistake["image"]) if mistake["image"] else None,
-            "off": abs(float(mistake["prediction"]) - float(mistake["target"]))
-            if regression
-            else None,
-        }
-        for mistake in details.get("mistakes", [])
-    ]
+    """Return the worst predictions, pictures inlined; numbers rounded, with their distance."""
+    mistakes = []
+    for mistake in details.get("mistakes", []):
+        image = mistake["image"]
+        shown = mistake | {"off": None, "uri": _data_uri(artifact, image) if image else None}
+        if details["kind"] == "regression":
+            true, said = float(mistake["target"]), float(mistake["prediction"])
+            shown |= {"target": _number(true), "prediction": _number(said), "off": abs(said - true)}
+        mistakes.append(shown)
+    return mistakes
 
 
 def _most_confused(details: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -226,7 +224,8 @@ def _moment(iso: str) -> str:
 
 def _percent(share: float) -> str:
     """Format a share of one; never rounds up to a certainty that was not there."""
-    return f"{min(share * 100, 99.9):.1f} %" if 0.985 <= share < 1 else f"{share * 100:.0f} %"
+    percent = f"{min(share * 100, 99.9):.1f}" if 0.985 <= share < 1 else f"{share * 100:.0f}"
+    return f"{percent}\N{NO-BREAK SPACE}%"
 
 
 def _duration(seconds: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Turns a component's import path into the class it names, if it may be imported and fits its place.
+"""Turns a component's import path into the class it names, if it may be imported and fits.
 
 Importing runs code. So a spec may import torch, torchvision, torchmetrics, this package, what the
 settings list and, from a pipeline *file*, the modules of the file's own folder; nothing else.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
@@ -160,13 +161,17 @@ def _require_trust(path: str, top: str, trust: Trust, project: Path | None) -> N
         return
     why = "importing a module runs its code"
     if in_project(top, project):
-        why = "overrides and forms may not name the project's own modules: " + why
+        why = f"overrides and forms may not name the project's own modules: {why}"
     allowed = ", ".join((*STOCK, *trust.modules))
     own = " and the modules beside the pipeline file" if trust.project else ""
-    _refuse(
-        f'"{path}" is not trusted ({why}). Trusted are {allowed}{own}; '
-        f"to trust more, set {SETTING}={top}"
-    )
+    _refuse(f'"{path}" is not trusted ({why}); trusted are {allowed}{own}{_way_to_trust(top)}')
+
+
+def _way_to_trust(module: str) -> str:
+    """Say how to trust a module; no component ever is in Python's own library."""
+    if not module or module.split(".")[0] in sys.stdlib_module_names:
+        return ""
+    return f". To trust it, set {SETTING}={module}"
 
 
 def _require_origin(path: str, found: Any, trust: Trust, project: Path | None) -> None:
@@ -175,8 +180,8 @@ def _require_origin(path: str, found: Any, trust: Trust, project: Path | None) -
     module = module if isinstance(module, str) else ""
     if trust.allows(module) or (trust.project and is_of_project(module, project)):
         return
-    where = f"comes from {module}, which" if module else "comes from a module that"
-    _refuse(f'"{path}" {where} is not trusted; to trust it, set {SETTING}={module or "…"}')
+    where = f"{module}, which" if module else "a module that"
+    _refuse(f'"{path}" comes from {where} is not trusted{_way_to_trust(module)}')
 
 
 def _walk(parts: list[str], kind: Kind | None, trust: Trust, project: Path | None) -> Any:
@@ -204,7 +209,7 @@ def _walk(parts: list[str], kind: Kind | None, trust: Trust, project: Path | Non
 def _require_module(path: str, module: ModuleType, trust: Trust, project: Path | None) -> None:
     name = module.__name__
     if not trust.allows(name) and not (trust.project and is_of_project(name, project)):
-        _refuse(f'"{path}" leads into {name}, which is not trusted; set {SETTING}={name}')
+        _refuse(f'"{path}" leads into {name}, which is not trusted{_way_to_trust(name)}')
 
 
 def _offered(name: str, value: Any, kind: Kind | None) -> bool:

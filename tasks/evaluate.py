@@ -14,6 +14,7 @@ from prefect_torch.components import Component
 from prefect_torch.datasets.decode import picture, readable
 from prefect_torch.datasets.parquet_dataset import ParquetDataset
 from prefect_torch.declaration import Declaration
+from prefect_torch.resolve import resolve
 from prefect_torch.plots import confusion_matrix, learning_curves, residuals
 from prefect_torch.store import Artifact
 from prefect_torch.tasks.model import build_learner, declared_metrics, split_batches
@@ -30,7 +31,8 @@ def evaluate(context: StageContext) -> None:
     """Write `metrics.json`, `predictions.parquet`, `details.json`, `plots/` and `mistakes/`."""
     prepared, trained = context.inputs["prepare"], context.inputs["train"]
     outputs = outputs_on_test(context.declaration, prepared, trained)
-    _write_json(context.output / "metrics.json", test_metrics(context.declaration, prepared, outputs))
+    metrics = test_metrics(context.declaration, prepared, outputs)
+    _write_json(context.output / "metrics.json", metrics)
     target = prepared.json("fitted.json")["target"]
     if target["kind"] == "category":
         findings = classification(outputs, target["values"], MOST_MISTAKES)
@@ -40,6 +42,7 @@ def evaluate(context: StageContext) -> None:
     model = trained.json("model.json")
     details = {
         **findings.details,
+        "higher_is_better": {name: metric_improves(context.declaration, name) for name in metrics},
         "mistakes": _mistakes(findings, prepared, context.output),
         "plots": _plots(findings, trained, target, context.output),
         "model": {
@@ -69,6 +72,16 @@ def test_metrics(
     metrics = declared_metrics(declaration, fitted, list(declaration.spec.metrics))
     measured = {name: measure(name, metric, outputs) for name, metric in metrics.items()}
     return {**measured, "loss": outputs.loss}
+
+
+def metric_improves(declaration: Declaration, metric: str) -> bool | None:
+    """Return whether a figure is better higher; None where torchmetrics does not say."""
+    if metric == "loss":
+        return False
+    component = declaration.spec.metrics[metric]
+    found = resolve(component, "metric", declaration.trust, declaration.project)
+    improves: bool | None = getattr(found, "higher_is_better", None)
+    return improves
 
 
 def _mistakes(findings: Findings, prepared: Artifact, output: Path) -> list[dict[str, Any]]:

@@ -11,9 +11,10 @@ from datetime import datetime, timezone
 from prefect_torch.declaration import Declaration
 from prefect_torch.errors import ArtifactError
 from prefect_torch.fingerprint import Fingerprint
+from prefect_torch.progress import Finished, Started, tell
 from prefect_torch.store import Artifact, StageRecord, Store
 from prefect_torch.tasks.reasons import reasons_to_run, remember
-from prefect_torch.tasks.stage import Stage, StageContext, StageResult
+from prefect_torch.tasks.stage import Outcome, Stage, StageContext, StageResult
 
 logger = logging.getLogger("prefect_torch")
 
@@ -50,6 +51,7 @@ def run_stage(
             after_promotion(stage, declaration, digests, found, store, run_id)
             return _result(stage, "reused", key, found, started, ("same inputs",))
         why = reasons_to_run(stage, key, store, declaration.spec.name, force, damage)
+        tell(Started(stage.name, why))
         if damage:
             logger.warning("%s: %s; computing it again", stage.name, damage)
         artifact = _compute(stage, declaration, digests, key, store, run_id)
@@ -125,18 +127,20 @@ def after_promotion(
 
 def _result(
     stage: Stage,
-    outcome: str,
+    outcome: Outcome,
     key: Fingerprint,
     artifact: Artifact,
     started: float,
     reasons: tuple[str, ...],
 ) -> StageResult:
-    return StageResult(
+    result = StageResult(
         stage=stage.name,
-        outcome="ran" if outcome == "ran" else "reused",
+        outcome=outcome,
         fingerprint=key.key,
         artifact=artifact.digest,
         path=str(artifact.path),
         seconds=round(time.perf_counter() - started, 3),
         reasons=reasons,
     )
+    tell(Finished(result.stage, result.outcome, result.seconds, result.reasons))
+    return result

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from prefect_torch.progress import Progress
+from prefect_torch.progress import Event, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from uuid import UUID
 
 SECONDS_BETWEEN_UPDATES = 1.0
 """An update costs about 30 ms of the stage's time: 3 % at most."""
@@ -19,8 +19,9 @@ SECONDS_BETWEEN_UPDATES = 1.0
 class PrefectProgress:
     """A progress listener for use inside a task or flow run.
 
-    The first report creates the artifact, later ones update it at most once a second, and the last
-    one is always sent, at the latest on exit.
+    The first report creates the artifact, later ones update it at most once a second, and leaving
+    the `with` block sends the last one. An API that does not answer is a warning in the run's log:
+    it is no reason to end a training.
 
     ```python
     with PrefectProgress() as listener, listening(listener):
@@ -33,14 +34,14 @@ class PrefectProgress:
         self._clock = clock
         self._artifact: UUID | None = None
         self._held_back: Progress | None = None
-        self._sent_at = 0.0
+        self._sent_at: float | None = None
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Event) -> None:
         """Send `progress`, or hold it back until a second has passed since the last one."""
+        if not isinstance(progress, Progress):
+            return
         self._held_back = progress
-        is_last = progress.total is not None and progress.done >= progress.total
-        due = self._artifact is None or self._clock() - self._sent_at >= SECONDS_BETWEEN_UPDATES
-        if due or is_last:
+        if self._sent_at is None or self._clock() - self._sent_at >= SECONDS_BETWEEN_UPDATES:
             self._send(progress)
 
     def __enter__(self) -> PrefectProgress:
@@ -56,16 +57,26 @@ class PrefectProgress:
             self._send(self._held_back)
 
     def _send(self, progress: Progress) -> None:
+        import httpx
+        from prefect.logging import get_run_logger
+
+        try:
+            self._write(progress)
+        except httpx.HTTPError as error:
+            get_run_logger().warning("progress is not shown: the API did not take it: %s", error)
+        self._held_back = None
+        self._sent_at = self._clock()
+
+    def _write(self, progress: Progress) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
         percent, text = _percent(progress), _text(progress)
         if self._artifact is None:
-            key = f"progress-{progress.stage}"
-            self._artifact = create_progress_artifact(percent, key, text)
+            artifact = create_progress_artifact(percent, f"progress-{progress.stage}", text)
+            assert isinstance(artifact, UUID), "a coroutine: stages run outside of event loops"
+            self._artifact = artifact
         else:
             update_progress_artifact(self._artifact, percent, text)
-        self._held_back = None
-        self._sent_at = self._clock()
 
 
 def _percent(progress: Progress) -> float:

@@ -9,6 +9,7 @@ from prefect_torch.declaration import Declaration
 from prefect_torch.errors import ArtifactError
 from prefect_torch.registry import Champion, champion_of, set_champion
 from prefect_torch.store import Artifact, Store
+from prefect_torch.tasks.evaluate import metric_improves, outputs_on_test, test_metrics
 from prefect_torch.tasks.stage import StageContext, rival
 from prefect_torch.training.spec import PromoteSpec
 
@@ -63,8 +64,6 @@ def _champion_metrics(
     assert gate is not None
     if champion.prepare == prepared.digest and gate.metric in champion.metrics:
         return champion.metrics, "on the same test split"
-    from prefect_torch.tasks.evaluate import outputs_on_test, test_metrics
-
     try:
         trained = context.store.get(champion.train)
         trained.verify()
@@ -91,20 +90,10 @@ def _compare(
     if against is None:
         return False, f"not compared with the champion: {told}"
     other = against[gate.metric]
-    better_high = _higher_is_better(declaration, gate.metric)
-    worse = not (value >= other if better_high else value <= other)
+    higher = metric_improves(declaration, gate.metric) is not False
+    worse = not (value >= other if higher else value <= other)
     word = "worse than" if worse else "not worse than"
     return worse, f"{gate.metric} {value:.6g} is {word} the champion's {other:.6g} ({told})"
-
-
-def _higher_is_better(declaration: Declaration, metric: str) -> bool:
-    if metric == "loss":
-        return False
-    from prefect_torch.resolve import resolve
-
-    component = declaration.spec.metrics[metric]
-    target = resolve(component, "metric", declaration.trust, declaration.project)
-    return bool(getattr(target, "higher_is_better", True))
 
 
 def apply_decision(

@@ -23,7 +23,7 @@ from prefect_torch.tasks.model import Learner, build_learner, declared_metrics, 
 from prefect_torch.tasks.stage import StageContext
 from prefect_torch.training.device import choose_device
 from prefect_torch.training.loop import History, Watch, fit
-from prefect_torch.training.metrics import higher_is_better, measure
+from prefect_torch.training.metrics import measure
 
 
 def train(context: StageContext) -> None:
@@ -113,7 +113,7 @@ def _watch(context: StageContext, prepared: Artifact) -> Watch | None:
         return Watch(stop, higher_is_better=False)
     fitted = prepared.json("fitted.json")
     metric = declared_metrics(context.declaration, fitted, [stop.metric])[stop.metric]
-    return Watch(stop, higher_is_better(metric))
+    return Watch(stop, metric.higher_is_better is not False)
 
 
 def _validation(

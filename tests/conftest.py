@@ -21,13 +21,16 @@ os.environ |= {
     "MPLBACKEND": "Agg",
 }
 
+LOCAL_HOSTS = ("::1", "localhost", "0.0.0.0")
+
 
 def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """Let a test reach this machine alone (Unix sockets have a path, not a host)."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
-        host = str(arguments[1][0])
-        if host not in {"::1", "localhost"} and not host.startswith("127."):
-            raise PermissionError(f"a test tried to connect to {host}; tests use no network")
+    """Let a test reach this machine alone (a Unix socket has a path, not a host)."""
+    if event != "socket.connect" or not isinstance(arguments[1], tuple):
+        return
+    host = arguments[1][0]
+    if isinstance(host, str) and host not in LOCAL_HOSTS and not host.startswith("127."):
+        raise PermissionError(f"a test tried to connect to {host}; tests use no network")
 
 
 def pytest_configure() -> None:

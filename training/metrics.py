@@ -32,11 +32,6 @@ def measure(name: str, metric: Metric, outputs: Outputs) -> float:
         ) from error
 
 
-def higher_is_better(metric: Metric | None) -> bool:
-    """Return whether more is better; a loss (None) is better lower."""
-    return bool(metric is not None and metric.higher_is_better)
-
-
 def _as_expected(metric: Metric, outputs: torch.Tensor) -> torch.Tensor:
     """Give a metric of two classes the probability of the second one; others take logits."""
     if type(metric).__name__.startswith("Binary") and outputs.ndim == 2 and outputs.shape[1] == 2:

@@ -113,6 +113,7 @@ def _run(evaluation):
         metrics=[ReportMetric("accuracy", 0.93, 0.92, True)],
         gate=ReportGate(True, ["accuracy 0.93 is at least 0.9"]),
         rows={"train": 500, "test": 797},
+        columns={"sepal_length": {"type": "double", "min": 1234.5, "mean": 2345.6, "max": 3456.7}},
         evaluation=evaluation,
     )
 

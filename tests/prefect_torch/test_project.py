@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,15 @@ def test_the_deployment_of_the_template_is_one_that_prefect_accepts() -> None:
     made = construct_schedule(cron=schedule.cron, timezone=schedule.timezone)
     assert made.timezone == "Europe/Berlin"
     assert deployment.parameters == {"pipeline": "pipeline.yaml"}
+
+
+@pytest.mark.slow
+def test_a_new_project_passes_its_own_test(tmp_path: Path) -> None:
+    init_project(tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout

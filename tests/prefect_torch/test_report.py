@@ -213,7 +213,7 @@ def test_a_regression_has_no_section_of_classes_and_shows_how_far_off_it_was(eva
     mistake = {
         "row": 3,
         "target": "10.5",
-        "prediction": "-2",
+        "prediction": "-2.0000000001",
         "confidence": None,
         "image": None,
         "values": {"age": 61, "name": EVIL},

@@ -1,0 +1,42 @@
+"""The stages one after the other, up to the last one wanted, with a summary at every end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prefect_torch.errors import RunFailed
+from prefect_torch.tasks.job import Job
+from prefect_torch.tasks.stage import StageResult
+from prefect_torch.tasks.summary import RunSummary, summarize
+
+Chain = Callable[[Job], Iterator[StageResult]]
+
+
+def run_chain(job: Job, chain: Chain) -> RunSummary:
+    """Run a chain of stages and write the run's summary and report.
+
+    Args:
+        job: The run; the chain is left after `job.until`.
+        chain: Yields the result of each stage as it ends.
+
+    Raises:
+        RunFailed: A stage failed; what was finished before stays in the store.
+    """
+    results: list[StageResult] = []
+    try:
+        for result in chain(job):
+            results.append(result)
+            if result.stage == job.until:
+                break
+    except Exception as error:
+        summary = summarize(job, results, error)
+        raise RunFailed(f"{summary.failed} failed: {error}", summary) from error
+    return summarize(job, results)
+
+
+def without_prefect(job: Job) -> Iterator[StageResult]:
+    """Run the stages in this process, as plain functions."""
+    results: dict[str, StageResult] = {}
+    for name in ("ingest", "prepare", "train", "evaluate", "promote"):
+        results[name] = job.run(name, results)
+        yield results[name]

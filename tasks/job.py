@@ -1,0 +1,88 @@
+"""One run's circumstances: what is declared, where artifacts live, what is forced, its id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from uuid import uuid4
+
+from prefect_torch.checking import Origin, load_spec
+from prefect_torch.declaration import Declaration
+from prefect_torch.documents import Document
+from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
+from prefect_torch.resolve import Trust
+from prefect_torch.settings import load_settings
+from prefect_torch.store import Store
+from prefect_torch.tasks.execute import run_stage
+from prefect_torch.tasks.stage import STAGES, StageResult
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is about to happen, or happening; handed to every stage's task."""
+
+    declaration: Declaration
+    store: Store
+    force: frozenset[str] = frozenset()
+    """Stages to compute whatever the store holds."""
+    until: str | None = None
+    """The last stage to run; None for all."""
+    run_id: str = field(default_factory=lambda: str(uuid4()))
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    def run(self, name: str, upstream: Mapping[str, StageResult]) -> StageResult:
+        """Run one stage, or answer from the store.
+
+        Args:
+            name: Of the stage.
+            upstream: Results of the stages it reads, by name.
+
+        Raises:
+            PrefectTorchError: A result it reads is missing, or the stage failed.
+        """
+        stage = STAGES[name]
+        absent = [other for other in stage.inputs if other not in upstream]
+        if absent:
+            raise PrefectTorchError(f"{name} reads the results of {', '.join(absent)}: give them")
+        return run_stage(
+            stage,
+            self.declaration,
+            upstream,
+            self.store,
+            force=name in self.force,
+            run_id=self.run_id,
+        )
+
+
+def load_job(
+    document: Document,
+    origin: Origin,
+    *,
+    force: Collection[str] = (),
+    until: str | None = None,
+    store: str | Path | None = None,
+) -> Job:
+    """Check a document and return the job that runs it.
+
+    Args:
+        document: What the pipeline file says, overrides applied.
+        origin: Whether it came from a `file`, through a `form`, or was built in `python`.
+        force: Stages to compute whatever the store holds.
+        until: The last stage to run.
+        store: Root of the store; None for the installation's.
+
+    Raises:
+        SpecError: Every problem of the document, or a stage that does not exist.
+    """
+    for option, names in (("force", force), ("until", [until] if until else [])):
+        for name in names:
+            if name not in STAGES:
+                message = f'found "{name}", expected a stage; {did_you_mean(name, STAGES)}'
+                raise SpecError([Problem(f"--{option}", "", message)])
+    settings = load_settings()
+    spec = load_spec(document, settings, origin=origin)
+    trust = Trust(settings.trusted_modules, origin == "file", origin == "python")
+    declaration = Declaration(spec, document.project or Path.cwd(), trust)
+    return Job(declaration, Store(store or settings.store), frozenset(force), until)
