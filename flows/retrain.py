@@ -59,12 +59,12 @@ def retrain(
 
 
 def _stages(job: Job) -> Iterator[StageResult]:
-    """The pipeline, as the run graph shows it."""
-    yield (ingested := ingest(job))
-    yield (prepared := prepare(job, ingested))
-    yield (trained := train(job, prepared))
-    yield (evaluated := evaluate(job, prepared, trained))
-    yield promote(job, prepared, trained, evaluated)
+    """The pipeline, as the run graph shows it. A state handed to a task reaches it as its result."""
+    yield (ingested := ingest(job)).result()
+    yield (prepared := prepare(job, ingested)).result()
+    yield (trained := train(job, prepared)).result()
+    yield (evaluated := evaluate(job, prepared, trained)).result()
+    yield promote(job, prepared, trained, evaluated).result()
 
 
 def _from_form(

@@ -6,6 +6,7 @@ is what the server's process runs; everything before it is for the process that 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -124,8 +125,9 @@ class EmbeddedServer:
         _send_what_prefect_holds_back()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.terminate()  # a forked child of ours may hold the other end as well
+        with contextlib.suppress(BrokenPipeError):  # it has ended by itself
+            self._process.stdin.write(b"stop\n")  # heard even if a forked child holds the pipe
+            self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -219,9 +221,9 @@ def main() -> None:
 
 
 def _end_with(parent: int, servers: list[uvicorn.Server]) -> None:
-    """Wait until the parent closes our input or is gone, then end the server gracefully."""
+    """Wait until the parent says so or is gone, then end the server gracefully."""
     while os.getppid() == parent:
-        if select.select([0], [], [], 1.0)[0]:  # nothing is ever sent: this is the end of it
+        if select.select([0], [], [], 1.0)[0]:  # told to stop, or all who could tell are gone
             break
     if not servers:
         os._exit(0)  # still importing: nothing has been touched

@@ -12,6 +12,16 @@ from prefect_torch.components import Kind
 STOCK = ("torch", "torchvision", "torchmetrics", "prefect_torch")
 """Packages that every pipeline may name classes of."""
 
+_SHELVES = (
+    "torch.nn.",
+    "torch.optim.",
+    "torch.utils.data.",
+    "torchvision.",
+    "torchmetrics.",
+    "prefect_torch.",
+)
+"""Where components lie in the stock packages; other corners of torch compile or talk to networks."""
+
 EXPECTED: Mapping[Kind, str] = {
     "model": "a torch.nn.Module class or a model function of torchvision.models",
     "loss": "a loss class of torch.nn, or a torch.nn.Module class of your own",
@@ -31,7 +41,7 @@ def fits(found: Any, kind: Kind) -> bool:
         if kind == "model":
             return inspect.isfunction(found) and _is_torchvision_model(found)
         return kind == "transform" and inspect.isfunction(found) and not stock
-    if stock and found.__name__.startswith("_"):
+    if stock and (found.__name__.startswith("_") or not module.startswith(_SHELVES)):
         return False
     return _FITS[kind](found, module, stock)
 

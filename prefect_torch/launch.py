@@ -7,14 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect_torch.embedded_server import (
-    EmbeddedServer,
+from prefect_torch.embedded_server import EmbeddedServer
+from prefect_torch.fingerprint import digest_json
+from prefect_torch.prefect_settings import (
     is_server_configured,
     quiet_console,
     use,
     without_heartbeats,
 )
-from prefect_torch.fingerprint import digest_json
 from prefect_torch.settings import load_settings
 from prefect_torch.store import Store, write_json
 

@@ -86,7 +86,7 @@ class Pipeline:
         from prefect_torch.tasks.prefect_tasks import ingest, prepare
 
         job = Pipeline.load("pipelines/digits.yaml").job()
-        prepared = prepare(job, ingest(job))
+        prepared = prepare(job, ingest(job)).result()
         ```
         """
         document = self._document.with_overrides(overrides)

@@ -93,7 +93,7 @@ def _require_own(project: Path, top: str) -> None:
 def _set_aside(project: Path, own: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
     """Take installed namesakes of a project's modules out of `sys.modules` and return them."""
     ours = _modules_of(project)
-    names = {name for name in _local_names(project) if name in sys.modules and name not in ours}
+    names = {name for name in local_names(project) if name in sys.modules and name not in ours}
     aside = {n: m for n, m in sys.modules.items() if n.split(".")[0] in names}
     for name in aside:
         del sys.modules[name]
@@ -101,7 +101,7 @@ def _set_aside(project: Path, own: Mapping[str, ModuleType]) -> dict[str, Module
     return aside
 
 
-def _local_names(project: Path) -> set[str]:
+def local_names(project: Path) -> set[str]:
     """Return the names of a folder's modules and packages that come before installed ones."""
     files = {path.stem for path in project.glob("*.py")}
     packages = {path.parent.name for path in project.glob("*/__init__.py")}

@@ -18,9 +18,14 @@ from types import ModuleType
 from typing import Any, NoReturn, get_args
 
 from prefect_torch.components import Component, Kind
-from prefect_torch.errors import Problem, SpecError, did_you_mean
+from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
 from prefect_torch.kinds import EXPECTED, STOCK, fits, what
-from prefect_torch.project_modules import import_from_project, in_project, is_of_project
+from prefect_torch.project_modules import (
+    import_from_project,
+    in_project,
+    is_of_project,
+    local_names,
+)
 from prefect_torch.signatures import as_declared, parameters_of
 
 SETTING = "PREFECT_INTEGRATIONS_TORCH_TRUSTED_MODULES"
@@ -136,7 +141,9 @@ def build(
         return functools.partial(target, **args)
     try:
         return target(**given, **args)
-    except (TypeError, ValueError, RuntimeError, AssertionError, OSError) as error:
+    except PrefectTorchError:
+        raise
+    except Exception as error:
         raise _error(f"{component.class_} cannot be made: {error}") from error
 
 
@@ -164,7 +171,10 @@ def _require_trust(path: str, top: str, trust: Trust, project: Path | None) -> N
         why = f"overrides and forms may not name the project's own modules: {why}"
     allowed = ", ".join((*STOCK, *trust.modules))
     own = " and the modules beside the pipeline file" if trust.project else ""
-    _refuse(f'"{path}" is not trusted ({why}); trusted are {allowed}{own}{_way_to_trust(top)}')
+    beside = local_names(project) if trust.project and project else set()
+    near = did_you_mean(top, {*STOCK, *trust.modules, *beside})
+    way = f"; {near}" if near.startswith("did") else _way_to_trust(top)
+    _refuse(f'"{path}" is not trusted ({why}); trusted are {allowed}{own}{way}')
 
 
 def _way_to_trust(module: str) -> str:

@@ -68,7 +68,7 @@ def _values(name: str, home: Path) -> Iterator[tuple[str, Any]]:
         (Path("pyproject.toml"), ("tool", "prefect", "integrations", "torch")),
     ):
         yield str(file), _at(_toml(file), table, file).get(name)
-    profiles = home / "profiles.toml"
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
     content = _toml(profiles)
     active = os.environ.get("PREFECT_PROFILE") or content.get("active")
     if isinstance(active, str):

@@ -29,10 +29,10 @@ _EXPECTED: Mapping[str, str] = {
     "tuple_type": "a list",
     "string_too_short": "text that is not empty",
     "literal_error": "one of {expected}",
-    "greater_than": "a number above {gt}",
-    "greater_than_equal": "a number of at least {ge}",
-    "less_than": "a number below {lt}",
-    "less_than_equal": "a number of at most {le}",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
 }
 
 

@@ -1,6 +1,7 @@
 """The five stages as Prefect tasks: thin, named after the stage, handing on small references.
 
-The functions behind them stand beside this file, one a stage, and know nothing of Prefect: to
+Each returns its final state, so that a reused stage reads `Cached` in the UI: hand it to the next
+task as it is, or ask it for `.result()`. The functions behind them stand beside this file, one a stage, and know nothing of Prefect: to
 import Prefect takes seconds, which a run without it (`run --local`) need not pay.
 """
 

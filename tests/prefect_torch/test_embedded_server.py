@@ -166,7 +166,6 @@ def test_the_next_full_server_still_registers_the_block_types(two_runs: Run) -> 
 
 
 def test_no_analytics_unless_asked_for(two_runs: Run) -> None:
-    assert not (two_runs.home / ".sdk_telemetry").exists()
     assert _query(two_runs.home, "SELECT * FROM configuration WHERE key LIKE 'TELEM%'") == []
 
 

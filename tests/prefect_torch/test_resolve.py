@@ -97,6 +97,8 @@ def test_short_metric_names_are_found() -> None:
         "prefect_torch.resolve.resolve",
         "prefect_torch.store.Store",
         "yaml.load",
+        "torch.distributed.nn.api.remote_module.RemoteModule",
+        "torch.fx.GraphModule",
     ],
 )
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ if {first}:
 from prefect_torch.components import Component
 from prefect_torch.resolve import Trust, resolve
 for name in ("datasets.Mine", "models.Mine", "datasets.Mine"):
-    found = resolve(Component(class_=name), "source", Trust(project=True), Path("."))
+    found = resolve(Component(class_=name), "source", Trust(project=True), Path(sys.argv[1]))
     assert found.where == name.split(".")[0], found
 import prefect_torch.datasets.spec
 if {first}:
@@ -197,10 +199,9 @@ if {first}:
     assert datasets.Dataset.from_dict({{"a": [1, 2]}}).map(lambda row: row)[1] == {{"a": 2}}
 """
     text = "class Mine:\n    where = __name__\n    def __iter__(self): yield {}\n"
-    project(tmp_path, datasets=text, models=text)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    folder = project(tmp_path / "project", datasets=text, models=text)
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

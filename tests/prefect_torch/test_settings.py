@@ -11,7 +11,7 @@ MODULES = "PREFECT_INTEGRATIONS_TORCH_TRUSTED_MODULES"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in (STORE, MODULES, "PREFECT_PROFILE"):
+    for name in (STORE, MODULES, "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path / "home"
     home.mkdir()
