@@ -72,11 +72,10 @@ def trust_for(document: Document, keys: Keys, settings: Settings, origin: Origin
     A class that came through a form or an override may not name the project's own modules.
     """
     override = document.override_of(keys) or document.overridden.get((*keys, "class"))
-    typed = override is not None or origin == "form"
     return Trust(
         settings.trusted_modules,
-        project=origin == "file" and not typed,
-        everything=origin == "python" and not typed,
+        project=origin == "file" and override is None,
+        everything=origin == "python" and override is None,
     )
 
 

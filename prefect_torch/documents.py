@@ -192,41 +192,36 @@ def _checked(tree: Any, place: Any) -> dict[str, Any]:
     def copied(value: Any, keys: Keys) -> Any:
         nonlocal count
         count += 1
-        if len(keys) > MAX_DEPTH:
-            raise located_error(
-                place(keys), f"is nested deeper than {MAX_DEPTH} levels", dotted(keys[:4]) + "…"
-            )
-        if count > MAX_VALUES:
-            raise located_error(
-                place(keys), f"the file holds more than {MAX_VALUES:,} values", dotted(keys)
-            )
+        fault = _fault(value, len(keys), count)
+        if fault:
+            raise located_error(place(keys), fault, dotted(keys[:8]))
         if isinstance(value, Mapping):
-            for key in value:
-                if not isinstance(key, str):
-                    raise located_error(
-                        place(keys),
-                        f"key {key!r} is a {_type_name(key)}; put it in quotes to make it a name",
-                        dotted(keys),
-                    )
             return {key: copied(item, (*keys, key)) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [copied(item, (*keys, index)) for index, item in enumerate(value)]
-        if isinstance(value, float) and not math.isfinite(value):
-            raise located_error(
-                place(keys), f"found {value}; expected a finite number", dotted(keys)
-            )
-        if isinstance(value, (date, time)):  # datetime is a date
-            return value.isoformat()
-        if value is None or isinstance(value, (str, bool, int, float)):
-            return value
-        raise located_error(
-            place(keys),
-            f"found a {_type_name(value)}; expected text, a number, a list or a mapping",
-            dotted(keys),
-        )
+        return value.isoformat() if isinstance(value, (date, time)) else value
 
     plain: dict[str, Any] = copied(tree, ())
     return plain
+
+
+def _fault(value: Any, depth: int, count: int) -> str | None:
+    """Say why a value, the `count`-th of its document, may not stand in one."""
+    if depth > MAX_DEPTH:
+        return f"is nested deeper than {MAX_DEPTH} levels"
+    if count > MAX_VALUES:
+        return f"the file holds more than {MAX_VALUES:,} values"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"found {value}; expected a finite number"
+    for text in value if isinstance(value, Mapping) else [value]:
+        if isinstance(value, Mapping) and not isinstance(text, str):
+            return f"key {text!r} is a {_type_name(text)}; put it in quotes to make it a name"
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            return f"found {text!a}, half of a character; write the character itself"
+    plain = (str, bool, int, float, type(None), Mapping, list, tuple, date, time)
+    if not isinstance(value, plain):
+        return f"found a {_type_name(value)}; expected text, a number, a list or a mapping"
+    return None
 
 
 def _type_name(value: Any) -> str:

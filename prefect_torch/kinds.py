@@ -20,7 +20,7 @@ _SHELVES = (
     "torchmetrics.",
     "prefect_torch.",
 )
-"""Where components lie in the stock packages; other corners of torch compile or talk to networks."""
+"""Where components lie in the stock packages; other corners of torch compile or open sockets."""
 
 EXPECTED: Mapping[Kind, str] = {
     "model": "a torch.nn.Module class or a model function of torchvision.models",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -44,22 +45,33 @@ class YamlReader:
         Raises:
             SpecError: It is not YAML, or has tags, duplicate keys, aliases that contain themselves.
         """
-        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 
         try:
-            root = self._yaml.compose(text)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it
+                root = self._yaml.compose(text)
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            place = f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
-            said = ", ".join(part for part in (error.context, error.problem) if part)
-            near = text.splitlines()[mark.line : mark.line + 1] if mark else []
-            hint = "; put ${…} in quotes" if "${" in "".join(near) else ""
-            raise located_error(place, f"is not YAML: {said}{hint}") from error
+            raise self._syntax_error(error, text) from error
         except YAMLError as error:
             raise located_error(self.name, f"is not YAML: {str(error).splitlines()[0]}") from error
         except RecursionError as error:
             raise located_error(self.name, f"is nested deeper than {MAX_DEPTH} levels") from error
         return None if root is None else self._value(root, ())
+
+    def _syntax_error(self, error: Any, text: str) -> SpecError:
+        mark = error.problem_mark or error.context_mark
+        begun = error.context_mark
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        if mark and begun and begun.line != mark.line:
+            said += f"; it begins in line {begun.line + 1}"
+        near = "".join(text.splitlines()[mark.line : mark.line + 1]) if mark else ""
+        if "${" in near:
+            said += "; put ${…} in quotes"
+        if near.lstrip(" ").startswith("\t"):
+            said += "; indent with spaces, not tabs"
+        place = f"{self.name}:{mark.line + 1}:{mark.column + 1}" if mark else self.name
+        return located_error(place, f"is not YAML: {said}")
 
     def _fail(self, node: Any, message: str, keys: Keys) -> NoReturn:
         raise located_error(f"{self.name}:{_line(node)}:{_column(node)}", message, dotted(keys))

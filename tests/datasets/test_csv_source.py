@@ -97,6 +97,15 @@ def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     assert read(CsvSource("*.csv.gz").within(tmp_path)).to_pydict() == {"a": [1, 2]}
 
 
+def test_quoted_line_breaks_survive_where_a_block_ends(tmp_path: Path) -> None:
+    text = "line one\nline two, and more\n" * 20
+    rows = "".join(f'{number},"{text}"\n' for number in range(20_000))
+    table = read(source(tmp_path, "id,text\n" + rows))
+    assert table["id"].num_chunks > 1
+    assert table["id"].to_pylist() == list(range(20_000))
+    assert set(table["text"].to_pylist()) == {text}
+
+
 def test_delimiter_null_values_columns_and_types_are_followed(tmp_path: Path) -> None:
     found = source(
         tmp_path,
@@ -140,6 +149,12 @@ def test_a_value_of_another_type_than_declared_is_named_by_line(tmp_path: Path) 
         "data.csv:6: column 'n': found 'abc', expected int64; correct the value, "
         "add it to null_values, or read the column as text with types: {n: string}"
     )
+
+
+def test_a_value_of_another_type_is_named_by_line_beyond_the_first_block(tmp_path: Path) -> None:
+    rows = f"1,{'x' * 1000}\n" * 20_000
+    found = source(tmp_path, f"n,t\n{rows}abc,d\n", types={"n": "int64"})
+    assert refusal(found).startswith("data.csv:20002: column 'n': found 'abc', expected int64;")
 
 
 def test_a_quote_that_is_never_closed_is_named_by_line(tmp_path: Path) -> None:

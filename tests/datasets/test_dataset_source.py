@@ -172,8 +172,8 @@ def test_an_iterable_may_give_tables_too() -> None:
             "Rows: row 1024, column 'x': found list [2.5], expected list<item: int64>; give every",
         ),
         (
-            [{"x": 1}] * 1030 + [{"x": "1"}],
-            "Rows: row 1030, column 'x': found str '1', expected int64; give every row a value",
+            [{"x": 1}] * 1024 + [{"x": "1"}],
+            "Rows: row 1024, column 'x': found str '1', expected int64; give every row a value",
         ),
         (
             [{"x": np.zeros(4)}, {"x": np.zeros(5)}],

@@ -83,6 +83,10 @@ def test_the_three_formats_say_the_same() -> None:
     assert read('[a]\nb = [1, 2.5, "x"]\n', "p.toml").tree == same
 
 
+def test_an_anchor_may_be_used_again() -> None:
+    assert read("a: &x 1\nb: &x 2\nc: *x\n").tree == {"a": 1, "b": 2, "c": 2}
+
+
 def test_an_alias_stands_for_a_copy() -> None:
     document = read("a: &x {b: 1}\nc: *x\n").with_overrides(["c.b=2"])
     assert document.tree == {"a": {"b": 1}, "c": {"b": 2}}
@@ -110,6 +114,12 @@ def test_an_alias_stands_for_a_copy() -> None:
         ("a: " + "[" * 5000, "nested deeper than 64"),
         (b"a: 1\nb: \xff\n", "pipeline.yaml:2:4: byte 0xff is not UTF-8"),
         ("#" * (1 << 20) + "\n", "larger than 1 MiB"),
+        ('a: "\\ud800"\n', "a: found '\\ud800', half of a character"),
+        ("a: 1\n\tb: 2\n", "pipeline.yaml:2:1: is not YAML"),
+        ("a:\n\tb: 2\n", "indent with spaces, not tabs"),
+        ("model: {class: x\ntrain: 3\n", "it begins in line 1"),
+        ("a: 1e999\n", "found inf"),
+        (f"a: {'9' * 5000}\n", "pipeline.yaml:1:4: a: cannot be read as int"),
         ("a: {lr: ${env:LR}}\n", "put ${…} in quotes"),
     ],
 )

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +28,14 @@ def stage(number):
     if number == 2:
         create_markdown_artifact("# done", key="report")
 
+@task
+def tick():
+    pass
+
 @flow
 def pipeline():
+    for _ in range(150):
+        tick()
     for number in range(3):
         stage.with_options(task_run_name=f"stage-{number}")(number)
 """
@@ -45,6 +52,7 @@ with use(server.api_url), server:
     with quiet_console(), without_heartbeats():
         pipeline()
 """
+STAGES = "SELECT name, state_type FROM task_run WHERE name LIKE 'stage-%' ORDER BY name"
 pytestmark = pytest.mark.slow
 
 
@@ -144,9 +152,15 @@ def test_two_runs_at_once_on_a_fresh_home_both_complete(two_runs: Run) -> None:
 
 
 def test_each_task_run_is_recorded_with_its_name_and_state(two_runs: Run) -> None:
-    found = _query(two_runs.home, "SELECT name, state_type FROM task_run ORDER BY name")
+    found = _query(two_runs.home, STAGES)
 
     assert found == [(f"stage-{i}", "COMPLETED") for i in range(3) for _ in range(2)]
+
+
+def test_no_task_run_is_lost_when_the_server_stops_at_once(two_runs: Run) -> None:
+    sql = "SELECT state_type, count(*) FROM task_run GROUP BY state_type"
+
+    assert _query(two_runs.home, sql) == [("COMPLETED", 306)]
 
 
 def test_log_lines_reach_the_api_although_the_terminal_is_quiet(two_runs: Run) -> None:
@@ -158,7 +172,7 @@ def test_log_lines_reach_the_api_although_the_terminal_is_quiet(two_runs: Run) -
 def test_artifacts_and_events_are_recorded(two_runs: Run) -> None:
     assert _query(two_runs.home, "SELECT count(*) FROM artifact WHERE key = 'report'") == [(2,)]
     sql = "SELECT count(*) FROM events WHERE event = 'prefect.task-run.Completed'"
-    assert _query(two_runs.home, sql) == [(6,)]
+    assert _query(two_runs.home, sql) == [(306,)]
 
 
 def test_the_next_full_server_still_registers_the_block_types(two_runs: Run) -> None:
@@ -196,6 +210,15 @@ def test_the_server_ends_when_its_parent_is_killed(two_runs: Run) -> None:
         parent.wait()
 
     assert _wait_until_gone(pid)
+
+
+def test_servers_that_start_at_once_upgrade_a_fresh_database_once(home: Path) -> None:
+    servers = [EmbeddedServer() for _ in range(4)]
+    with ExitStack() as stack:
+        for server in servers:
+            stack.enter_context(server)
+
+        assert [server.wait_until_ready() for server in servers] == [s.api_url for s in servers]
 
 
 def test_a_server_that_nobody_needed_is_gone_after_stop(home: Path) -> None:

@@ -175,6 +175,7 @@ def test_two_projects_may_have_modules_of_the_same_name(tmp_path: Path) -> None:
     b = project(tmp_path / "b", net=NET.format(size="__import__('part').SIZE"), part="SIZE = 2")
     first = get("net.Net", "model", FILE, a)
     assert (first.size, get("net.Net", "model", FILE, b).size) == (1, 2)
+    assert sys.modules["net"].__file__ == str(b / "net.py")
     assert get("net.Net", "model", FILE, a) is first
     assert sys.path[0] == str(a)
     assert sys.modules["net"].__file__ == str(a / "net.py")

@@ -94,10 +94,10 @@ def test_an_api_that_does_not_answer_is_a_warning_and_not_the_end_of_the_stage(
     from prefect.context import SyncClientContext
 
     def body() -> str:
-        client = SyncClientContext.__var__.set(None)  # type: ignore[arg-type]  # the flow run's own
-        with use("http://127.0.0.1:1/api"):  # nobody listens there
-            with PrefectProgress() as listener, listening(listener):
-                report_progress("export", 1, 2, "rows")
+        client = SyncClientContext.__var__.set(None)  # type: ignore[arg-type]
+        dead = "http://127.0.0.1:1/api"  # nobody listens there
+        with use(dead), PrefectProgress() as listener, listening(listener):
+            report_progress("export", 1, 2, "rows")
         SyncClientContext.__var__.reset(client)
         return "exported"
 
