@@ -23,35 +23,8 @@ class CategoryEncoder:
         self._seen: set[Any] = set()
         self._values: pa.Array | None = None
 
-    def observe(self, values: pa.Array) -> None:
-        """Collect the different values."""
-        self._check_type(values.type)
-        self._seen.update(values.unique().drop_null().to_pylist())
-
-    def fitted(self) -> dict[str, Any]:
-        """Return the values in index order."""
-        return {"kind": "category", "values": sorted(self._seen), "unknown": self._unknown}
-
-    def encode(self, values: pa.Array) -> Array:
-        """Return [rows] int64.
-
-        Raises:
-            DataError: A value was not seen in the train split and there is no unknown index.
-        """
-        if self._values is None or self._values.type != values.type:
-            self._values = pa.array(sorted(self._seen), values.type)
-        index = pc.index_in(values, self._values)
-        if index.null_count and not self._unknown:
-            strange = pc.filter(values, pc.is_null(index))[0].as_py()
-            raise DataError(
-                f"target {self.column!r}: value {strange!r} does not occur in the train split, "
-                f"so no model can learn it; add rows of it, or `data.split.stratify: {self.column}`"
-            )
-        shift = 1 if self._unknown else 0
-        codes: Array = pc.fill_null(index, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return codes + shift
-
-    def _check_type(self, found: pa.DataType) -> None:
+    def check_type(self, found: pa.DataType) -> None:
+        """Raise a DataError unless the column holds text, integers or booleans."""
         if types.is_floating(found):
             raise DataError(
                 f"column {self.column!r} holds fractions ({found}), expected categories; declare "
@@ -67,3 +40,36 @@ class CategoryEncoder:
                 f"column {self.column!r} is of type {found}, expected text, integers or booleans "
                 f"for {{kind: category}}; convert it in the source"
             )
+
+    @property
+    def constant(self) -> bool:
+        """Whether all values so far were the same (or there were none)."""
+        return len(self._seen) < 2
+
+    def observe(self, values: pa.Array, rows: Array) -> None:
+        """Collect the different values."""
+        self._seen.update(values.unique().drop_null().to_pylist())
+        self._values = None
+
+    def fitted(self) -> dict[str, Any]:
+        """Return the values in index order."""
+        return {"kind": "category", "values": sorted(self._seen), "unknown": self._unknown}
+
+    def encode(self, values: pa.Array, rows: Array) -> Array:
+        """Return [rows] int64.
+
+        Raises:
+            DataError: A value was not seen in the train split and there is no unknown index.
+        """
+        if self._values is None or self._values.type != values.type:
+            self._values = pa.array(sorted(self._seen), values.type)
+        index = pc.index_in(values, self._values)
+        if index.null_count and not self._unknown:
+            first = int(np.argmax(index.is_null()))
+            raise DataError(
+                f"target {self.column!r}, row {rows[first]}: value {values[first].as_py()!r} does "
+                f"not occur in the train split, so no model can learn it; add rows of it"
+            )
+        shift = 1 if self._unknown else 0
+        codes: Array = pc.fill_null(index, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return codes + shift

@@ -131,17 +131,21 @@ def read_fields(schema: pa.Schema, path: Path) -> tuple[Field, ...]:
 def layout_to_pandas(path: Path) -> pd.DataFrame:
     """Return a file of the training layout as a DataFrame, one column per source column.
 
-    Fields of several columns are taken apart; other tensors stay one array per row.
+    Fields of several columns are taken apart; other tensors stay one array per row. A column with
+    the name of a field (`row`) is called by both names (`numbers.row`).
     """
     import pandas as pd
 
     table = pq.read_table(path)
+    fields = read_fields(table.schema, path)
+    taken = {field.name for field in fields}
     frame: dict[str, Any] = {}
-    for field in read_fields(table.schema, path):
+    for field in fields:
         raw = b"".join(table[field.name].to_pylist())
         values = np.frombuffer(raw, field.dtype).reshape(-1, *field.shape)
         if field.columns:
-            frame |= {name: values[:, i] for i, name in enumerate(field.columns)}
+            names = [f"{field.name}.{n}" if n in taken else n for n in field.columns]
+            frame |= {name: values[:, i] for i, name in enumerate(names)}
         else:
             frame[field.name] = list(values) if field.shape else values
     return pd.DataFrame(frame)

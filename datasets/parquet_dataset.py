@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 from prefect_torch.datasets.layout import Field, read_fields
 from prefect_torch.errors import DataError
 
-PAGE_HEADER_BYTES = 200
-"""More than this before the values means that there is more than one page."""
+PAGE_HEADER_BYTES = 33
+"""More than this before the values means that there is more than one page: without statistics a
+page header takes 17 to 29 bytes (Apache Parquet, `parquet.thrift`, compact protocol)."""
 
 
 class ParquetDataset(Dataset[dict[str, torch.Tensor]]):
@@ -54,8 +55,12 @@ class ParquetDataset(Dataset[dict[str, torch.Tensor]]):
         chunk = metadata.row_group(group).column(column)
         values = metadata.row_group(group).num_rows * self.fields[column].width
         header = chunk.total_compressed_size - values
-        plain = chunk.compression == "UNCOMPRESSED" and not chunk.has_dictionary_page
-        if not plain or not 0 < header < PAGE_HEADER_BYTES:
+        plain = (
+            chunk.path_in_schema == self.fields[column].name
+            and chunk.compression == "UNCOMPRESSED"
+            and set(chunk.encodings) <= {"PLAIN", "RLE"}
+        )
+        if not plain or not 0 < header <= PAGE_HEADER_BYTES:
             raise DataError(
                 f"{self.path}: row group {group}, column {chunk.path_in_schema}: not one plain "
                 f"uncompressed page; prepare writes that, so the file was rewritten by other means"
@@ -78,8 +83,17 @@ class ParquetDataset(Dataset[dict[str, torch.Tensor]]):
         return {name: values[0] for name, values in batch.items()}
 
     def __getitems__(self, index: torch.Tensor | list[int]) -> dict[str, torch.Tensor]:
-        """Return the batch {field: [N, *shape]} of the given rows, in their order."""
+        """Return the batch {field: [N, *shape]} of the given rows, in their order.
+
+        Raises:
+            IndexError: A row is below 0 or beyond the end.
+        """
         rows = torch.as_tensor(index, dtype=torch.int64)
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < self._length:
+            raise IndexError(
+                f"{self.path}: rows {int(rows.min())} to {int(rows.max())} of {self._length}; "
+                f"expected 0 to {self._length - 1}"
+            )
         group = torch.searchsorted(self._first, rows, right=True) - 1
         within = rows - self._first[group]
         return {

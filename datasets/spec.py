@@ -13,6 +13,7 @@ RESERVED = ("numbers", "categories", "target", "row")
 """Fields of a batch that are not columns."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class NumberFeature(Part):
@@ -22,7 +23,7 @@ class NumberFeature(Part):
     """A number."""
     normalize: bool = True
     """Subtract the mean and divide by the standard deviation of the train split."""
-    nulls: Literal["error", "drop", "mean", "median"] | float = "error"
+    nulls: Literal["error", "drop", "mean", "median"] | Finite = "error"
     """Missing values: stop, drop the row, or fill (`mean`/`median` of the train split, a value)."""
 
 
@@ -49,7 +50,7 @@ class ImageFeature(Part):
         Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]
     ]
     """[channels, height, width]; encoded pictures are converted and resized to it."""
-    scale: float = Field(default=1 / 255, gt=0)
+    scale: float = Field(default=1 / 255, gt=0, allow_inf_nan=False)
     """Stored values are multiplied by this when they are read; 1/255 brings bytes to 0..1."""
 
 
@@ -114,6 +115,12 @@ class Bounds(Part):
     max: float | None = None
     """Not above this."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Bounds:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}; nothing lies between")
+        return self
+
 
 class Expect(Part):
     """What must hold of the source before anything is trained on it."""
@@ -143,12 +150,23 @@ class DataSpec(Part):
     @field_validator("features")
     @classmethod
     def _names_are_free(cls, features: dict[str, Feature] | None) -> dict[str, Feature] | None:
+        if features is not None and not features:
+            raise ValueError("no column to learn from; name one, or leave `features` out for all")
         for name, feature in (features or {}).items():
             if feature.kind in ("image", "text") and name in RESERVED:
                 raise ValueError(
                     f"{name!r} is the name of a field of its own; rename the column in the source"
                 )
         return features
+
+    @model_validator(mode="after")
+    def _target_is_no_feature(self) -> DataSpec:
+        if self.target_column in (self.features or {}):
+            raise ValueError(
+                f"{self.target_column!r} is both a feature and the target, so that the model would "
+                f"see what it is to predict; take it out of `features`"
+            )
+        return self
 
     @property
     def target_column(self) -> str:

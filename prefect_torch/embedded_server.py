@@ -215,7 +215,7 @@ def main() -> None:
         gc.freeze()
 
     server = _server(ready)
-    with lock:  # one at a time upgrades the database; released when ready
+    with lock:  # SQLite alone lets upgrades that start at once fail; released when ready
         servers.append(server)
         server.run(sockets=[socket.socket(fileno=descriptor)])
 

@@ -16,7 +16,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _blocks(page: Path, language: str) -> list[str]:
-    return [code for kind, code in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [code for kind, code in blocks if kind == language]
 
 
 def _sessions() -> list[tuple[str, str]]:
