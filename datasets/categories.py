@@ -15,7 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class CategoryEncoder:
-    """Encodes a column of categories as int64 [rows]; with `unknown`, index 0 is the unknown one."""
+    """Encodes a column of categories as int64 [rows]; with `unknown`, index 0 is for others."""
 
     def __init__(self, column: str, unknown: bool = True) -> None:
         self.column = column
@@ -66,9 +66,10 @@ class CategoryEncoder:
         index = pc.index_in(values, self._values)
         if index.null_count and not self._unknown:
             first = int(np.argmax(index.is_null()))
+            row = rows[first]
             raise DataError(
-                f"target {self.column!r}, row {rows[first]}: value {values[first].as_py()!r} does "
-                f"not occur in the train split, so no model can learn it; add rows of it"
+                f"target {self.column!r}, row {row}: value {values[first].as_py()!r} does not "
+                f"occur in the train split, so no model can learn it; add rows of it"
             )
         shift = 1 if self._unknown else 0
         codes: Array = pc.fill_null(index, -1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -24,6 +24,7 @@ from prefect_torch.datasets.spec import (
     Target,
 )
 from prefect_torch.datasets.texts import TextEncoder
+from prefect_torch.datasets.transforms import PictureTransforms
 from prefect_torch.errors import DataError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -34,21 +35,28 @@ class Encoder(Protocol):
 
     column: str
 
-    def observe(self, values: pa.Array) -> None:
-        """Learn from values of the train split (called batch by batch)."""
+    @property
+    def constant(self) -> bool:
+        """Whether there is nothing to tell apart in what was observed."""
+
+    def check_type(self, found: pa.DataType) -> None:
+        """Raise a DataError unless columns of this type can be encoded."""
+
+    def observe(self, values: pa.Array, rows: Array) -> None:
+        """Learn from values of the train split, batch by batch; see `encode` for `rows`."""
 
     def fitted(self) -> dict[str, Any]:
         """Return what was learned, as JSON values."""
 
-    def encode(self, values: pa.Array) -> Array:
-        """Return [rows, *shape]."""
+    def encode(self, values: pa.Array, rows: Array) -> Array:
+        """Return [rows, *shape]; `rows` are their numbers in the data, for messages."""
 
 
 def infer_features(schema: pa.Schema, target: str) -> dict[str, Feature]:
     """Return a feature for each column but the target: numbers stay numbers, strings categories.
 
     Raises:
-        DataError: A column's type does not say what it is; declare it or leave it out.
+        DataError: There is no other column, or the type of one does not say what it is.
     """
     found: dict[str, Feature] = {}
     for field in schema:
@@ -64,6 +72,11 @@ def infer_features(schema: pa.Schema, target: str) -> dict[str, Feature]:
                 f"declare the columns to learn from, "
                 f"as `{{{field.name}: {{kind: image, shape: [1, 28, 28]}}}}`"
             )
+    if not found:
+        raise DataError(
+            f"data.features: the data has no column beside the target {target!r}; expected at "
+            f"least one to learn from"
+        )
     return found
 
 
@@ -88,14 +101,16 @@ def check_columns(data: DataSpec, features: Mapping[str, Feature], schema: pa.Sc
         raise DataError("\n".join(missing))
 
 
-def make_encoder(column: str, feature: Feature, transforms: list[Any]) -> Encoder:
-    """Return the unfitted encoder of a feature."""
+def make_encoder(
+    column: str, feature: Feature, transforms: PictureTransforms, seed: int
+) -> Encoder:
+    """Return the unfitted encoder of a feature; pictures alone use transforms and seed."""
     if isinstance(feature, NumberFeature):
         return NumberEncoder(column, feature.normalize, feature.nulls)
     if isinstance(feature, CategoryFeature):
         return CategoryEncoder(column)
     if isinstance(feature, ImageFeature):
-        return ImageEncoder(column, feature, transforms)
+        return ImageEncoder(column, feature, transforms, seed)
     return TextEncoder(column, feature)
 
 

@@ -108,9 +108,7 @@ def _as_binary(values: Array, field: Field) -> pa.Array:
             f"expected {field.dtype} {field.shape}"
         )
     buffer = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(field.width), len(values), [None, buffer]
-    )
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(field.width), len(values), [None, buffer])
 
 
 def read_fields(schema: pa.Schema, path: Path) -> tuple[Field, ...]:

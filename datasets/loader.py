@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from prefect_torch.datasets.batch import Batch
 from prefect_torch.datasets.parquet_dataset import ParquetDataset
+from prefect_torch.datasets.randomness import mixed_seed
+from prefect_torch.datasets.transforms import PictureTransforms, Transform
+from prefect_torch.errors import DataError
 
-Transform = Callable[[torch.Tensor], torch.Tensor]
 Index = tuple[int, torch.Tensor]
 """(epoch, [N] int64 samples)."""
 
@@ -37,13 +36,15 @@ class EpochOrder(Sampler[Index]):
         return whole + (1 if rest and not self._drop_last else 0)
 
     def __iter__(self) -> Iterator[Index]:
-        for batch in self._order().split(self._batch_size)[: len(self)]:
-            yield self.epoch, batch
+        epoch = self.epoch
+        order = self._order(epoch)
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            yield epoch, order[start : start + self._batch_size]
 
-    def _order(self) -> torch.Tensor:
+    def _order(self, epoch: int) -> torch.Tensor:
         if not self._shuffle:
             return torch.arange(self._length)
-        generator = torch.Generator().manual_seed(_mix(self._seed, self.epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self._seed, epoch))
         return torch.randperm(self._length, generator=generator)
 
 
@@ -65,7 +66,11 @@ class Batches(Dataset[Batch]):
             transforms: Applied to each picture [channels, height, width] float32, in order; their
                 random numbers are drawn from (seed, epoch, sample).
             seed: The pipeline's seed.
+
+        Raises:
+            DataError: There are transforms, but no pictures.
         """
+        super().__init__()
         self._dataset = dataset
         self._scales = {
             column: feature["scale"]
@@ -73,8 +78,13 @@ class Batches(Dataset[Batch]):
             if feature["kind"] == "image"
         }
         self._texts = [c for c, f in fitted["features"].items() if f["kind"] == "text"]
-        self._transforms = tuple(transforms)
+        self._transforms = PictureTransforms(transforms, "transforms.train")
         self._seed = seed
+        if self._transforms and not self._scales:
+            raise DataError(
+                "transforms.train: no feature is of kind image, and transforms change pictures "
+                "alone; take them out"
+            )
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -85,25 +95,15 @@ class Batches(Dataset[Batch]):
         tensors = self._dataset[samples]
         target, row = tensors.pop("target"), tensors.pop("row")
         for column, scale in self._scales.items():
-            pictures = tensors[column].float() * scale
-            tensors[column] = self._augment(pictures, epoch, samples)
+            tensors[column] = tensors[column].float() * scale
+            if self._transforms:
+                seeds = [(self._seed, epoch, sample) for sample in samples.tolist()]
+                tensors[column] = self._transforms.apply(
+                    tensors[column], column, row.tolist(), seeds
+                )
         for column in self._texts:
             tensors[column] = tensors[column].long()
         return Batch(tensors, target, row)
-
-    def _augment(
-        self, pictures: torch.Tensor, epoch: int, samples: torch.Tensor
-    ) -> torch.Tensor:
-        if not self._transforms:
-            return pictures
-        changed = []
-        with _random_state_kept():
-            for picture, sample in zip(pictures, samples.tolist(), strict=True):
-                _seed_all(_mix(self._seed, epoch, sample))
-                for transform in self._transforms:
-                    picture = transform(picture)
-                changed.append(picture)
-        return torch.stack(changed)
 
 
 def make_loader(batches: Batches, order: EpochOrder, workers: int) -> DataLoader[Batch]:
@@ -114,27 +114,7 @@ def make_loader(batches: Batches, order: EpochOrder, workers: int) -> DataLoader
         batch_size=None,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+        # It draws a seed for its workers each epoch; not from the process's own random numbers.
+        generator=torch.Generator(),
     )
-
-
-def _mix(*numbers: int) -> int:
-    """Mix numbers into one 63-bit seed."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _seed_all(seed: int) -> None:
-    torch.default_generator.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-
-
-@contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """Leave the process's random numbers as they were."""
-    kept = torch.get_rng_state(), random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(kept[0])
-        random.setstate(kept[1])
-        np.random.set_state(kept[2])

@@ -119,9 +119,11 @@ class NumberEncoder:
     def _check_finite(self, numbers: Array, values: pa.Array, rows: Array) -> None:
         wrong = np.flatnonzero(~np.isfinite(numbers))
         if len(wrong):
+            at = int(wrong[0])
+            row = rows[at]
             raise DataError(
-                f"column {self.column!r}, row {rows[wrong[0]]}: {values[int(wrong[0])].as_py()} is "
-                f"no finite number that float32 holds; correct it in the source"
+                f"column {self.column!r}, row {row}: {values[at].as_py()} is no finite number that "
+                f"float32 holds; correct it in the source"
             )
 
 

@@ -38,7 +38,7 @@ class ParquetDataset(Dataset[dict[str, torch.Tensor]]):
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path}: not a readable Parquet file: {error}") from error
         self.fields = read_fields(metadata.schema.to_arrow_schema(), self.path)
-        self._length = metadata.num_rows
+        self._length = int(metadata.num_rows)
         rows = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
         self._first = torch.tensor(np.concatenate([[0], np.cumsum(rows)])[:-1], dtype=torch.int64)
         self._offsets = {
@@ -65,7 +65,7 @@ class ParquetDataset(Dataset[dict[str, torch.Tensor]]):
                 f"{self.path}: row group {group}, column {chunk.path_in_schema}: not one plain "
                 f"uncompressed page; prepare writes that, so the file was rewritten by other means"
             )
-        return int(chunk.data_page_offset + header)
+        return int(chunk.data_page_offset) + int(header)
 
     def __len__(self) -> int:
         return self._length
@@ -74,21 +74,20 @@ class ParquetDataset(Dataset[dict[str, torch.Tensor]]):
         return {**self.__dict__, "_bytes": None}
 
     def __getitem__(self, index: int | torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return a sample {field: [*shape]}, or for a [N] int64 tensor a batch {field: [N, *shape]}."""
+        """Return a sample {field: [*shape]}, or for [N] int64 a batch {field: [N, *shape]}."""
         if isinstance(index, torch.Tensor):
-            return self.__getitems__(index)
+            return self._batch(index)
         if not -self._length <= index < self._length:
             raise IndexError(f"row {index} of {self._length}")
-        batch = self.__getitems__(torch.tensor([index % self._length]))
+        batch = self._batch(torch.tensor([index % self._length]))
         return {name: values[0] for name, values in batch.items()}
 
-    def __getitems__(self, index: torch.Tensor | list[int]) -> dict[str, torch.Tensor]:
-        """Return the batch {field: [N, *shape]} of the given rows, in their order.
+    def __getitems__(self, index: list[int]) -> list[dict[str, torch.Tensor]]:
+        """Return samples, read together: what a DataLoader with a `batch_size` asks for."""
+        batch = self._batch(torch.tensor(index, dtype=torch.int64))
+        return [{name: values[i] for name, values in batch.items()} for i in range(len(index))]
 
-        Raises:
-            IndexError: A row is below 0 or beyond the end.
-        """
-        rows = torch.as_tensor(index, dtype=torch.int64)
+    def _batch(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < self._length:
             raise IndexError(
                 f"{self.path}: rows {int(rows.min())} to {int(rows.max())} of {self._length}; "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from prefect_torch.datasets.categories import CategoryEncoder
 from prefect_torch.datasets.encoders import (
     Encoder,
     check_columns,
@@ -21,38 +22,38 @@ from prefect_torch.datasets.encoders import (
     make_target_encoder,
 )
 from prefect_torch.datasets.layout import Field, LayoutWriter
-from prefect_torch.datasets.spec import CategoryFeature, DataSpec, Feature, NumberFeature
+from prefect_torch.datasets.scan import BATCH_ROWS, read_batches, scan
+from prefect_torch.datasets.spec import (
+    CategoryFeature,
+    DataSpec,
+    Feature,
+    ImageFeature,
+    NumberFeature,
+    TextFeature,
+)
 from prefect_torch.datasets.split import SPLITS, assign_splits, check_classes
+from prefect_torch.datasets.transforms import PictureTransforms, Transform
 from prefect_torch.errors import DataError
 from prefect_torch.progress import report_progress
 
 Array = np.ndarray[Any, np.dtype[Any]]
-BATCH_ROWS = 8192
+BATCH_BYTES = 64 << 20
+"""About so many bytes are encoded at a time, so that large pictures fit in memory."""
 PACKED = ("numbers", "categories")
 """Fields that hold several columns side by side."""
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What one pass over the data finds before anything is fitted."""
-
-    kept: Array
-    """[rows] bool: False where a missing value says to drop the row."""
-    groups: Array | None
-    """[rows] int64: stratification group."""
-    classes: Array | None
-    """[rows] int64: target class."""
-    class_names: list[Any]
 
 
 def prepare(
     data: DataSpec,
     seed: int,
-    transforms: list[Callable[..., Any]],
+    transforms: Sequence[Transform],
     ingested: pads.Dataset,
     output: Path,
 ) -> None:
     """Write one Parquet file per split and `fitted.json` into `output`.
+
+    Streams the data three times; besides a batch and a row group of each split, memory holds about
+    18 bytes a row, 8 more for each column that is filled with its median, and what is fitted.
 
     Args:
         data: Features, target and split of the spec.
@@ -63,22 +64,21 @@ def prepare(
 
     Raises:
         DataError: A column is absent or of the wrong type, values are missing where none may be,
-            or a split would lack rows or a class.
+            a split would lack rows or a class, or there is nothing to learn.
     """
-    declared = data.features or infer_features(ingested.schema, data.target_column)
-    check_columns(data, declared, ingested.schema)
+    schema = ingested.schema
+    declared = data.features or infer_features(schema, data.target_column)
+    check_columns(data, declared, schema)
     # The data's column order, so that the order in the spec decides nothing.
-    features = {name: declared[name] for name in ingested.schema.names if name in declared}
-    scan = _scan(data, features, ingested)
-    assigned = assign_splits(data.split, seed, scan.kept, scan.groups)
-    if scan.classes is not None:
-        check_classes(assigned, scan.classes, scan.class_names, data.target_column)
-    encoders = [make_encoder(name, f, transforms) for name, f in features.items()]
+    features = {name: declared[name] for name in schema.names if name in declared}
+    encoders = _encoders(features, transforms, seed)
     target = make_target_encoder(data.target_column, data.target[data.target_column])
-    for _, batch, split in _batches(ingested, assigned):
-        learn = pa.array(split == 0)
-        for encoder in (*encoders, target):
-            encoder.observe(batch.column(encoder.column).filter(learn))
+    _check_types(data, [*encoders, target], schema)
+    found = scan(data, features, ingested)
+    assigned = assign_splits(data.split, seed, found.kept, found.groups)
+    if found.classes is not None:
+        check_classes(assigned, found.classes, found.class_names, data.target_column)
+    _fit(features, encoders, target, ingested, assigned)
     fields = _write(features, encoders, target, ingested, assigned, output)
     fitted = {
         "fields": [{"name": f.name, "dtype": f.dtype, "shape": list(f.shape)} for f in fields],
@@ -91,91 +91,85 @@ def prepare(
     (output / "fitted.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _scan(data: DataSpec, features: Mapping[str, Feature], ingested: pads.Dataset) -> Scan:
-    """Find missing values, stratification groups and target classes in one pass."""
-    policies = {name: feature.nulls for name, feature in features.items()}
-    policies[data.target_column] = data.target[data.target_column].nulls
-    stratify = data.split.stratify
-    wanted = list(dict.fromkeys([*policies, *([stratify] if stratify else [])]))
-    missing: dict[str, tuple[int, int]] = {}
-    kept, groups, classes = [], [], []
-    group_codes: dict[Any, int] = {}
-    class_codes: dict[Any, int] = {}
-    first_row = 0
-    for batch in ingested.to_batches(columns=wanted, batch_size=BATCH_ROWS):
-        keep = np.ones(batch.num_rows, bool)
-        for name, policy in policies.items():
-            nulls = np.asarray(batch.column(name).is_null(nan_is_null=True))
-            if policy == "error" and nulls.any():
-                count, first = missing.get(name, (0, first_row + int(np.argmax(nulls))))
-                missing[name] = (count + int(nulls.sum()), first)
-            elif policy == "drop":
-                keep &= ~nulls
-        kept.append(keep)
-        if stratify:
-            groups.append(_codes(batch.column(stratify), group_codes))
-        if data.target_kind == "category":
-            classes.append(_codes(batch.column(data.target_column), class_codes))
-        first_row += batch.num_rows
-    if missing:
-        raise DataError("\n".join(_missing(data, *item) for item in missing.items()))
-    return Scan(
-        np.concatenate(kept) if kept else np.ones(0, bool),
-        np.concatenate(groups) if groups else None,
-        np.concatenate(classes) if classes else None,
-        list(class_codes),
-    )
+def _encoders(
+    features: Mapping[str, Feature], transforms: Sequence[Transform], seed: int
+) -> list[Encoder]:
+    if transforms and not any(isinstance(f, ImageFeature) for f in features.values()):
+        raise DataError(
+            "transforms.prepare: no feature is of kind image, and transforms change pictures "
+            "alone; take them out"
+        )
+    of_pictures = PictureTransforms(transforms, "transforms.prepare")
+    return [make_encoder(name, f, of_pictures, seed) for name, f in features.items()]
 
 
-def _missing(data: DataSpec, column: str, found: tuple[int, int]) -> str:
-    count, first = found
-    if column == data.target_column:
-        place, choices = f"data.target.{column}", "`nulls: drop`"
-    else:
-        place = f"data.features.{column}"
-        choices = "`nulls: drop`, `mean`, `median`, a number (kind number) or `unknown` (category)"
-    return (
-        f"{place}: {count} missing value{'s' if count > 1 else ''} in column {column!r} (the first "
-        f"in row {first}), expected none; say {choices} there, or mend the source"
-    )
+def _check_types(data: DataSpec, encoders: Sequence[Encoder], schema: pa.Schema) -> None:
+    """Check every column's type at once, before anything is read."""
+    if data.split.stratify:
+        encoders = [*encoders, CategoryEncoder(data.split.stratify)]
+    problems: dict[str, None] = {}
+    for encoder in encoders:
+        try:
+            encoder.check_type(schema.field(encoder.column).type)
+        except DataError as error:
+            problems[str(error)] = None
+    if problems:
+        raise DataError("\n".join(problems))
 
 
-def _codes(values: pa.Array, codes: dict[Any, int]) -> Array:
-    """Number different values in order of appearance, across batches."""
-    encoded = values.dictionary_encode(null_encoding="encode")
-    numbers = [codes.setdefault(value, len(codes)) for value in encoded.dictionary.to_pylist()]
-    indices: Array = encoded.indices.to_numpy(zero_copy_only=False)
-    return np.array(numbers, np.int64)[indices] if numbers else np.zeros(0, np.int64)
+def _fit(
+    features: Mapping[str, Feature],
+    encoders: Sequence[Encoder],
+    target: Encoder,
+    ingested: pads.Dataset,
+    assigned: Array,
+) -> None:
+    """Let every encoder see the train split."""
+    learning = [e for e in encoders if not isinstance(features[e.column], ImageFeature)]
+    learning.append(target)
+    columns = [encoder.column for encoder in learning]
+    for first, batch in _numbered(ingested, columns, BATCH_ROWS):
+        learn = np.flatnonzero(assigned[first : first + batch.num_rows] == 0)
+        rows = batch.take(pa.array(learn))
+        for encoder in learning:
+            encoder.observe(rows.column(encoder.column), first + learn)
+    if target.constant:
+        raise DataError(
+            f"data.target.{target.column}: every row of the train split has the same value, so "
+            f"there is nothing to learn; expected at least two different ones"
+        )
 
 
-def _batches(
-    ingested: pads.Dataset, assigned: Array
-) -> Iterator[tuple[int, pa.RecordBatch, Array]]:
-    """Yield (first row, batch, its rows' splits)."""
+def _numbered(
+    ingested: pads.Dataset, columns: list[str], rows: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield (first row, batch)."""
     first = 0
-    for batch in ingested.to_batches(batch_size=BATCH_ROWS):
-        yield first, batch, assigned[first : first + batch.num_rows]
+    for batch in read_batches(ingested, columns, rows):
+        yield first, batch
         first += batch.num_rows
 
 
 def _write(
     features: Mapping[str, Feature],
-    encoders: list[Encoder],
+    encoders: Sequence[Encoder],
     target: Encoder,
     ingested: pads.Dataset,
     assigned: Array,
     output: Path,
 ) -> list[Field]:
+    columns = [*features, target.column]
     writers: dict[int, LayoutWriter] = {}
     fields: list[Field] = []
     with ExitStack() as stack:
-        for first, batch, split in _batches(ingested, assigned):
+        for first, batch in _numbered(ingested, columns, _rows_at_a_time(features)):
+            split = assigned[first : first + batch.num_rows]
             used = np.flatnonzero(split >= 0)
             if not len(used):
                 continue
             rows = batch.take(pa.array(used))
-            tensors = _encode(features, encoders, rows)
-            tensors["target"] = target.encode(rows.column(target.column))
+            tensors = _encode(features, encoders, rows, used + first)
+            tensors["target"] = target.encode(rows.column(target.column), used + first)
             tensors["row"] = used + first
             fields = fields or _fields(features, tensors)
             for index in np.unique(split[used]):
@@ -188,15 +182,29 @@ def _write(
     return fields
 
 
+def _rows_at_a_time(features: Mapping[str, Feature]) -> int:
+    width = 0
+    for feature in features.values():
+        if isinstance(feature, ImageFeature):
+            width += prod(feature.shape) * 4
+        elif isinstance(feature, TextFeature):
+            width += feature.max_length * 4
+        else:
+            width += 8
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // width))
+
+
 def _encode(
-    features: Mapping[str, Feature], encoders: list[Encoder], rows: pa.RecordBatch
+    features: Mapping[str, Feature],
+    encoders: Sequence[Encoder],
+    rows: pa.RecordBatch,
+    numbers: Array,
 ) -> dict[str, Array]:
     """Return the tensors of some rows: numbers and categories side by side, the others alone."""
     columns: dict[str, list[Array]] = {}
     for (name, feature), encoder in zip(features.items(), encoders, strict=True):
-        columns.setdefault(_field_name(name, feature), []).append(
-            encoder.encode(rows.column(name))
-        )
+        encoded = encoder.encode(rows.column(name), numbers)
+        columns.setdefault(_field_name(name, feature), []).append(encoded)
     return {
         name: np.stack(parts, axis=1) if name in PACKED else parts[0]
         for name, parts in columns.items()
@@ -222,4 +230,3 @@ def _fields(features: Mapping[str, Feature], tensors: Mapping[str, Array]) -> li
         )
         for name, values in tensors.items()
     ]
-

@@ -28,7 +28,7 @@ class NumberFeature(Part):
 
 
 class CategoryFeature(Part):
-    """A column of categories; all of them together reach the model as `categories` [batch, columns].
+    """A column of categories; all together reach the model as `categories` [batch, columns].
 
     Index 0 is for values not seen in the train split.
     """
@@ -55,7 +55,7 @@ class ImageFeature(Part):
 
 
 class TextFeature(Part):
-    """A text; reaches the model as `<column>` [batch, max_length] int64, 0 = padding, 1 = unknown."""
+    """A text; reaches the model as `<column>` [batch, max_length]; 0 = padding, 1 = unknown."""
 
     kind: Literal["text"]
     """A text, split into lower-cased words."""
@@ -137,7 +137,7 @@ class DataSpec(Part):
     """Where the data comes from and what its columns mean."""
 
     source: Annotated[Component, Of("source"), Decides("ingest")]
-    """Where rows come from: CsvSource, ParquetSource, SklearnSource, ImageFolderSource, a Dataset."""
+    """Where rows come from: CsvSource, ParquetSource, SklearnSource, ImageFolderSource, Dataset."""
     features: Annotated[dict[str, Feature] | None, Decides("prepare")] = None
     """Columns to learn from, by name; left out: every column but the target, its kind inferred."""
     target: Annotated[dict[str, Target], Decides("prepare"), Field(min_length=1, max_length=1)]
@@ -185,7 +185,7 @@ class TransformsSpec(Part):
     prepare: Annotated[list[Annotated[Component, Of("transform")]], Decides("prepare")] = []
     """Deterministic ones, applied once while preparing."""
     train: Annotated[list[Annotated[Component, Of("transform")]], Decides("train")] = []
-    """Random ones, applied to each train sample each epoch; they draw from (seed, epoch, sample)."""
+    """Random ones, for each train sample each epoch; they draw from (seed, epoch, sample)."""
 
 
 class LoaderSpec(Part):
@@ -199,4 +199,3 @@ class LoaderSpec(Part):
     """Leave out the last batch when it is short."""
     workers: Annotated[int, Decides(), Field(ge=0)] = 0
     """Processes that load data; 0 loads in the training process. Changes speed, not results."""
-

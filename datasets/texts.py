@@ -21,15 +21,25 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 class TextEncoder:
     """Encodes a column of texts as int32 [rows, max_length]."""
 
+    constant = False
+    """Texts are never a target."""
+
     def __init__(self, column: str, feature: TextFeature) -> None:
         self.column = column
         self._feature = feature
         self._counts: Counter[str] = Counter()
         self._index: dict[str, int] | None = None
 
-    def observe(self, values: pa.Array) -> None:
+    def check_type(self, found: pa.DataType) -> None:
+        """Raise a DataError unless the column holds text."""
+        if not (types.is_string(found) or types.is_large_string(found)):
+            raise DataError(
+                f"column {self.column!r} is of type {found}, expected text for {{kind: text}}; "
+                f"declare it as what it is, or convert it in the source"
+            )
+
+    def observe(self, values: pa.Array, rows: Array) -> None:
         """Count words."""
-        self._check_type(values.type)
         for text in values.to_pylist():
             self._counts.update(words(text or ""))
 
@@ -40,7 +50,7 @@ class TextEncoder:
         vocabulary = ["", "\ufffd", *kept][: self._feature.vocabulary]
         return {"kind": "text", "vocabulary": vocabulary, "max_length": self._feature.max_length}
 
-    def encode(self, values: pa.Array) -> Array:
+    def encode(self, values: pa.Array, rows: Array) -> Array:
         """Return [rows, max_length] int32."""
         if self._index is None:
             self._index = {word: i for i, word in enumerate(self.fitted()["vocabulary"])}
@@ -49,12 +59,6 @@ class TextEncoder:
             found = words(text or "")[: self._feature.max_length]
             tokens[row, : len(found)] = [self._index.get(word, UNKNOWN) for word in found]
         return tokens
-
-    def _check_type(self, found: pa.DataType) -> None:
-        if not (types.is_string(found) or types.is_large_string(found)):
-            raise DataError(
-                f"column {self.column!r} is of type {found}, expected text for {{kind: text}}"
-            )
 
 
 def words(text: str) -> list[str]:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import flow, runtime
-from prefect.states import Completed, State
+from prefect import State, flow, runtime
+from prefect.states import Completed
 
 from prefect_torch.documents import read_document
 from prefect_torch.tasks.chain import run_chain
@@ -59,12 +59,12 @@ def retrain(
 
 
 def _stages(job: Job) -> Iterator[StageResult]:
-    """The pipeline, as the run graph shows it. A state handed to a task reaches it as its result."""
+    """The pipeline, as the run graph shows it; a task is handed the result of a state."""
     yield (ingested := ingest(job)).result()
     yield (prepared := prepare(job, ingested)).result()
     yield (trained := train(job, prepared)).result()
     yield (evaluated := evaluate(job, prepared, trained)).result()
-    yield promote(job, prepared, trained, evaluated).result()
+    yield promote(job, ingested, prepared, trained, evaluated).result()
 
 
 def _from_form(

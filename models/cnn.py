@@ -12,7 +12,7 @@ from torch import nn
 
 
 class SmallCNN(nn.Module):
-    """Convolution, normalisation, ReLU and pooling, once per entry of `channels`; then a linear layer.
+    """Convolution, normalisation, ReLU, pooling, once per entry of `channels`; then a linear layer.
 
     The arrangement of LeNet-5 (LeCun et al., 1998) with batch normalisation (Ioffe and Szegedy,
     2015) and global average pooling (Lin et al., 2014) in place of its dense layers.

@@ -20,17 +20,26 @@ def bind_inputs(model: nn.Module, names: Sequence[str]) -> Predict:
     whatever its name; otherwise the inputs go in the data's order.
 
     Raises:
-        TrainingError: `forward` takes fewer inputs than the data has.
+        TrainingError: `forward` takes fewer inputs than the data has, or needs more.
     """
-    parameters = inspect.signature(model.forward).parameters
-    kinds = {parameter.kind for parameter in parameters.values()}
-    if set(names) <= set(parameters):
+    signature = inspect.signature(model.forward)
+    by_name = dict.fromkeys(names)
+    if _takes(signature, (), by_name):
         return lambda inputs: model(**{name: inputs[name] for name in names})
-    room = len(parameters) >= len(names) or inspect.Parameter.VAR_POSITIONAL in kinds
-    if not room:
-        raise TrainingError(
-            f"model {type(model).__name__}: forward({', '.join(parameters)}) cannot take the "
-            f"data's inputs {', '.join(names)}; give it parameters of these names, or declare "
-            f"fewer kinds of features"
-        )
-    return lambda inputs: model(*(inputs[name] for name in names))
+    if _takes(signature, names, {}):
+        return lambda inputs: model(*(inputs[name] for name in names))
+    raise TrainingError(
+        f"model {type(model).__name__}: forward{signature} cannot take the data's inputs "
+        f"{', '.join(names)}; give it parameters of these names, or declare other features"
+    )
+
+
+def _takes(
+    signature: inspect.Signature, positional: Sequence[str], named: Mapping[str, None]
+) -> bool:
+    """Return whether a call with such arguments fits a signature."""
+    try:
+        signature.bind(*positional, **named)
+    except TypeError:
+        return False
+    return True

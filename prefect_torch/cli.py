@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from prefect_torch.errors import PrefectTorchError, RunFailed, SpecError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from prefect_torch.documents import Document
+    from prefect_torch.launch import Launcher
     from prefect_torch.tasks.job import Job
     from prefect_torch.tasks.summary import RunSummary
 
@@ -22,87 +27,173 @@ DONE, STAGE_FAILED, SPEC_WRONG, GATE_REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = App(
     name="prefect-torch",
-    help="Declare a PyTorch training pipeline in one file; run it stage by stage; reuse what is true.",
+    help="Declare a PyTorch training pipeline in one file; run it stage by stage; "
+    "reuse what is still true.",
+    help_format="markdown",
     version=lambda: version("prefect-torch"),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
-Overrides = Annotated[tuple[str, ...], Parameter(name="--set", negative="")]
-Force = Annotated[tuple[str, ...], Parameter(name="--force", negative="")]
-Flag = Annotated[bool, Parameter(negative="")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
+StageName = Literal["ingest", "prepare", "train", "evaluate", "promote"]
+PipelineFile = Annotated[Path, Parameter(help="The pipeline file: YAML, TOML or JSON.")]
+Overrides = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--set",
+        negative="",
+        show_default=False,
+        help="Set a field anew: `--set optimizer.lr=0.001`. May be repeated.",
+    ),
+]
+Force = Annotated[
+    tuple[StageName, ...],
+    Parameter(
+        name="--force",
+        negative="",
+        show_default=False,
+        help="Compute this stage again, whatever the store holds. May be repeated.",
+    ),
+]
+Until = Annotated[StageName | None, Parameter(help="Stop after this stage.")]
+StorePath = Annotated[
+    str | None,
+    Parameter(help="Folder that artifacts live in; the installation's store if left out."),
+]
+Local = Annotated[bool, Parameter(negative="", show_default=False, help="Run without Prefect.")]
+Json = Annotated[
+    bool,
+    Parameter(
+        name="--json",
+        negative="",
+        show_default=False,
+        help="Print one line of JSON, and all else to standard error.",
+    ),
+]
 
 
-def main() -> None:
-    """Run the command line and exit with 0, 1 (failed), 2 (spec), 3 (gate) or 130 (interrupted)."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with 0, 1 (failed), 2 (spec), 3 (gate) or 130 (interrupted).
+
+    Args:
+        arguments: What follows the command's name; None for this process's own.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app()
-    except SpecError as error:
-        print(error, file=sys.stderr)
-        code = SPEC_WRONG
-    except PrefectTorchError as error:
-        print(error, file=sys.stderr)
+        code = app(tokens, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = STAGE_FAILED
-    except KeyboardInterrupt:
-        print("interrupted; the stages that had finished are kept", file=sys.stderr)
-        code = INTERRUPTED
-    sys.exit(code)
+    except (Exception, KeyboardInterrupt) as error:
+        code = _told(error, tokens)
+    sys.exit(code or DONE)
 
 
-@app.command
+def _told(error: BaseException, tokens: Sequence[str]) -> int:
+    """Say what ended a command, and return its exit code; an error of ours keeps its traceback."""
+    code, text = STAGE_FAILED, str(error)
+    if isinstance(error, CycloptsError):
+        code, text = SPEC_WRONG, f"prefect-torch: {error} (`prefect-torch --help` explains)"
+    elif isinstance(error, SpecError):
+        code = SPEC_WRONG
+    elif isinstance(error, KeyboardInterrupt):
+        code, text = INTERRUPTED, "interrupted; the stages that had finished are kept"
+    elif isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+        text += "" if "init" in tokens else "; where artifacts live is set with --store"
+    elif not isinstance(error, PrefectTorchError):
+        sys.excepthook(type(error), error, error.__traceback__)
+        text = f"{type(error).__name__}: {error}"
+    print(text, file=sys.stderr)
+    if "--json" in tokens:
+        print(json.dumps(_error_json(error, text)))
+    return code
+
+
+def _error_json(error: BaseException, text: str) -> dict[str, object]:
+    """Return the line of `--json` for a command that did not come as far as running anything."""
+    problems = error.problems if isinstance(error, SpecError) else ()
+    return {
+        "run_id": None,
+        "stages": {},
+        "metrics": {},
+        "promoted": None,
+        "report": None,
+        "error": text,
+        "problems": [{"place": p.place, "field": p.field, "message": p.message} for p in problems],
+    }
+
+
+@app.command(sort_key=1)
 def run(
-    pipeline: Path,
+    pipeline: PipelineFile,
     /,
     *,
     overrides: Overrides = (),
     force: Force = (),
-    until: str | None = None,
-    store: Path | None = None,
-    local: Flag = False,
+    until: Until = None,
+    store: StorePath = None,
+    local: Local = False,
     json_: Json = False,
 ) -> int:
     """Run a pipeline's stages, reusing what is still true.
 
     Exit code: 0 done, 1 a stage failed, 2 the spec is wrong, 3 the promotion gate said no.
-
-    Parameters
-    ----------
-    pipeline
-        The pipeline file (YAML, TOML or JSON).
-    overrides
-        Set a field anew, as in `--set optimizer.lr=0.001`; may be repeated.
-    force
-        Compute this stage again whatever the store holds; may be repeated.
-    until
-        Stop after this stage.
-    store
-        Where artifacts live; the installation's store if left out.
-    local
-        Run without Prefect.
-    json_
-        Print one line of JSON at the end, everything else to standard error.
     """
     from rich.console import Console
 
-    from prefect_torch.console import RunConsole, show_summary, summary_json
-    from prefect_torch.progress import listening
+    from prefect_torch.documents import read_document
 
     console = Console(stderr=json_)
-    with ExitStack() as stack:
-        launcher = None
-        if not local:
-            from prefect_torch.launch import Launcher
+    document = read_document(pipeline).with_overrides(overrides)
+    if local:
+        summary = _run(_job(document, force, until, store), pipeline, console)
+    else:
+        from prefect_torch.launch import Launcher
 
+        with ExitStack() as stack:
             launcher = Launcher(stack, str(pipeline), overrides, store)
-        job = _job(pipeline, overrides, force, until, store)
-        console.print(f"[bold]{job.declaration.spec.name}[/]  {pipeline}", highlight=False)
-        try:
-            with RunConsole(console) as shown, listening(shown):
-                summary = launcher.run(job, console.print) if launcher else _run_here(job)
-        except RunFailed as failure:
-            _explain(failure)
-            summary = failure.summary
-    show_summary(console, summary)
+            try:
+                summary = _run(_job(document, force, until, store), pipeline, console, launcher)
+            except BaseException:
+                if not launcher.flow_began:
+                    # Nothing to record: the server ends with this process, and nobody waits for it.
+                    stack.pop_all()
+                raise
+    return _end(console, summary, json_)
+
+
+def _run(
+    job: Job, pipeline: Path, console: Console, launcher: Launcher | None = None
+) -> RunSummary:
+    """Run a job while showing it; a failed one is explained."""
+    from rich.text import Text
+
+    from prefect_torch.console import RunConsole
+    from prefect_torch.failure import explain
+    from prefect_torch.progress import listening
+    from prefect_torch.tasks.chain import run_chain, without_prefect
+
+    name = (job.declaration.spec.name, "bold")
+    console.print(Text.assemble(name, f"  {pipeline}"), soft_wrap=True)
+    try:
+        with RunConsole(console) as shown, listening(shown):
+            if launcher is None:
+                return run_chain(job, without_prefect)
+            return launcher.run(job, lambda text: console.print(Text(text), soft_wrap=True))
+    except RunFailed as failure:
+        explain(failure, console)
+        summary: RunSummary = failure.summary
+        return summary
+
+
+def _end(console: Console, summary: RunSummary, json_: bool) -> int:
+    """Print what came of a run and return the exit code."""
+    from prefect_torch.console import show_figures, summary_json
+
+    if not summary.failed:
+        show_figures(console, summary)
     if json_:
         print(json.dumps(summary_json(summary)))
     if summary.failed:
@@ -110,40 +201,25 @@ def run(
     return GATE_REFUSED if summary.promoted is False else DONE
 
 
-@app.command
+@app.command(sort_key=2)
 def plan(
-    pipeline: Path,
+    pipeline: PipelineFile,
     /,
     *,
     overrides: Overrides = (),
     force: Force = (),
-    until: str | None = None,
-    store: Path | None = None,
+    until: Until = None,
+    store: StorePath = None,
     json_: Json = False,
 ) -> int:
-    """Say what would run, and why, without running anything.
-
-    Parameters
-    ----------
-    pipeline
-        The pipeline file (YAML, TOML or JSON).
-    overrides
-        Set a field anew, as in `--set optimizer.lr=0.001`; may be repeated.
-    force
-        Plan to compute this stage again; may be repeated.
-    until
-        Stop after this stage.
-    store
-        Where artifacts live; the installation's store if left out.
-    json_
-        Print one line of JSON.
-    """
+    """Say what would run, and why, without running anything."""
     from rich.console import Console
 
     from prefect_torch.console import show_plan
+    from prefect_torch.documents import read_document
     from prefect_torch.tasks.plan import make_plan
 
-    job = _job(pipeline, overrides, force, until, store)
+    job = _job(read_document(pipeline).with_overrides(overrides), force, until, store)
     decisions = make_plan(job.declaration, job.store, job.force, job.until)
     if json_:
         stages = {
@@ -156,46 +232,25 @@ def plan(
     return DONE
 
 
-@app.command
-def validate(pipeline: Path, /, *, overrides: Overrides = ()) -> int:
-    """Check a pipeline file: every mistake, each with its line and column. Reads no data.
+@app.command(sort_key=3)
+def validate(pipeline: PipelineFile, /, *, overrides: Overrides = ()) -> int:
+    """Check a pipeline file without reading data: every mistake, with its line and column."""
+    from prefect_torch.documents import read_document
 
-    Parameters
-    ----------
-    pipeline
-        The pipeline file (YAML, TOML or JSON).
-    overrides
-        Set a field anew, as in `--set optimizer.lr=0.001`; may be repeated.
-    """
-    job = _job(pipeline, overrides)
+    job = _job(read_document(pipeline).with_overrides(overrides))
     print(f"{pipeline}: {job.declaration.spec.name} is a valid pipeline")
     return DONE
 
 
-@app.command
-def schema() -> int:
-    """Print the JSON Schema of pipeline files, for editors to complete and check from."""
-    from prefect_torch.spec import PipelineSpec
-
-    print(json.dumps(PipelineSpec.model_json_schema(), indent=1))
-    return DONE
-
-
-@app.command
+@app.command(sort_key=4)
 def show(
-    pipeline: str | None = None, /, *, store: Path | None = None, json_: Json = False
+    pipeline: Annotated[str | None, Parameter(help="Name of a pipeline, or its file.")] = None,
+    /,
+    *,
+    store: StorePath = None,
+    json_: Json = False,
 ) -> int:
-    """Show the last run of a pipeline and its champion; without a name, all pipelines in the store.
-
-    Parameters
-    ----------
-    pipeline
-        Name of a pipeline, or its file.
-    store
-        Where artifacts live; the installation's store if left out.
-    json_
-        Print one line of JSON.
-    """
+    """Show a pipeline's last run and its champion; without a name, all in the store."""
     from rich.console import Console
 
     from prefect_torch.overview import overview, show_overview
@@ -210,15 +265,20 @@ def show(
     return DONE
 
 
-@app.command
-def init(folder: Path, /) -> int:
-    """Write a small project that runs at once: pipeline, Module, Dataset, test, deployment.
+@app.command(sort_key=5)
+def schema() -> int:
+    """Print the JSON Schema of pipeline files, for editors to complete and check from."""
+    from prefect_torch.spec import PipelineSpec
 
-    Parameters
-    ----------
-    folder
-        Where to write it; nothing there is overwritten.
-    """
+    print(json.dumps(PipelineSpec.model_json_schema(), indent=1))
+    return DONE
+
+
+@app.command(sort_key=6)
+def init(
+    folder: Annotated[Path, Parameter(help="Where to write it; nothing there is overwritten.")], /
+) -> int:
+    """Write a small project that runs at once: pipeline, Module, Dataset, test, deployment."""
     from prefect_torch.project import init_project
 
     for path in init_project(folder):
@@ -228,28 +288,11 @@ def init(folder: Path, /) -> int:
 
 
 def _job(
-    pipeline: Path,
-    overrides: tuple[str, ...],
-    force: tuple[str, ...] = (),
+    document: Document,
+    force: Sequence[str] = (),
     until: str | None = None,
-    store: Path | None = None,
+    store: str | None = None,
 ) -> Job:
-    from prefect_torch.documents import read_document
     from prefect_torch.tasks.job import load_job
 
-    document = read_document(pipeline).with_overrides(overrides)
     return load_job(document, "file", force=force, until=until, store=store)
-
-
-def _run_here(job: Job) -> RunSummary:
-    from prefect_torch.tasks.chain import run_chain, without_prefect
-
-    return run_chain(job, without_prefect)
-
-
-def _explain(failure: RunFailed) -> None:
-    """Print why a stage failed; where the cause is not ours, the traceback that leads to it."""
-    cause = failure.__cause__
-    if cause is not None and not isinstance(cause, PrefectTorchError):
-        traceback.print_exception(cause)
-    print(failure, file=sys.stderr)

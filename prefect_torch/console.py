@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from prefect_torch.progress import Event, Finished, Progress, Started
@@ -49,10 +50,10 @@ class RunConsole:
         if not self._console.is_terminal:
             return
         self._bar = Bar(
-            TextColumn(f"  {event.stage:<{NAME_WIDTH}}"),
+            TextColumn(f"  {event.stage:<{NAME_WIDTH}}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=False)),
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
@@ -61,8 +62,8 @@ class RunConsole:
         self._bar.start()
 
     def _update(self, event: Progress) -> None:
-        last = event.done == event.total
-        if self._bar is None or (time.monotonic() - self._updated < SECONDS_BETWEEN_UPDATES and not last):
+        early = time.monotonic() - self._updated < SECONDS_BETWEEN_UPDATES
+        if self._bar is None or (early and event.done != event.total):
             return
         self._updated = time.monotonic()
         values = "  ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in event.values.items())
@@ -75,11 +76,8 @@ class RunConsole:
 
     def _finish(self, event: Finished) -> None:
         self._close()
-        line = Text(f"  {event.stage:<{NAME_WIDTH}} ")
-        line.append(f"{event.outcome:<7}", STYLES[event.outcome])
-        line.append(f"{event.seconds:>8.2f} s  ")
-        line.append("; ".join(event.reasons), "dim")
-        self._console.print(line, soft_wrap=True)
+        reasons = "; ".join(event.reasons)
+        show_stage(self._console, event.stage, event.outcome, event.seconds, reasons)
 
     def _close(self) -> None:
         if self._bar is not None:
@@ -87,58 +85,61 @@ class RunConsole:
             self._bar = None
 
 
+def show_stage(
+    console: Console, stage: str, outcome: str, seconds: float | None = None, told: str = ""
+) -> None:
+    """Print the line of a stage; long ones are left to the terminal to fold."""
+    line = Text(f"  {stage:<{NAME_WIDTH}} ")
+    line.append(f"{outcome:<7}", STYLES[outcome])
+    if seconds is not None:
+        line.append(f"{seconds:>8.2f} s")
+    if told:
+        line.append(f"  {told}", "dim")
+    line.rstrip()
+    console.print(line, soft_wrap=True)
+
+
 def show_plan(console: Console, plan: Mapping[str, Decision]) -> None:
     """Print a decision and its reasons for every stage."""
     for name, decision in plan.items():
-        line = Text(f"  {name:<{NAME_WIDTH}} ")
-        line.append(f"{decision.decision:<6}", STYLES[decision.decision])
-        line.append("  " + "; ".join(decision.reasons), "dim")
-        console.print(line, soft_wrap=True)
+        show_stage(console, name, decision.decision, told="; ".join(decision.reasons))
 
 
-def show_summary(console: Console, summary: RunSummary) -> None:
-    """Print the stages, the figures, what the gate said, and where the report is."""
-    console.print()
-    console.print(_stages_table(summary))
+def show_figures(console: Console, summary: RunSummary) -> None:
+    """Print the figures of a run, what the gate said, and where the report is."""
     if summary.metrics:
+        console.print()
         console.print(_metrics_table(summary.metrics))
     if summary.promoted is not None:
         word, style = ("promoted", "green") if summary.promoted else ("not promoted", "red")
-        console.print(Text(word, f"bold {style}").append(": " + "; ".join(summary.gate), "default"))
+        told = Text.assemble((word, f"bold {style}"), ": " + "; ".join(summary.gate))
+        console.print(told, soft_wrap=True)
     if summary.report:
-        console.print(f"report: {summary.report}", soft_wrap=True, highlight=False)
-
-
-def _stages_table(summary: RunSummary) -> Table:
-    table = Table(title=None, box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, side in (("stage", "left"), ("outcome", "left"), ("seconds", "right")):
-        table.add_column(name, justify="right" if side == "right" else "left")
-    table.add_column("artifact")
-    for stage in summary.stages.values():
-        outcome = Text(stage.outcome, STYLES[stage.outcome])
-        table.add_row(stage.stage, outcome, f"{stage.seconds:.2f}", stage.artifact[:12])
-    if summary.failed:
-        table.add_row(summary.failed, Text("failed", "red"), "", "")
-    return table
+        console.print(Text(f"report: {summary.report}"), soft_wrap=True)
 
 
 def _metrics_table(metrics: Mapping[str, float]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("metric")
     table.add_column("test", justify="right")
     for name, value in metrics.items():
-        table.add_row(name, f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}")
+        table.add_row(Text(name), figure(value))
     return table
 
 
+def figure(value: float) -> str:
+    """Return four decimals, or four digits where that would hide the value."""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
+
+
 def summary_json(summary: RunSummary) -> dict[str, Any]:
-    """Return the one line of `run --json`."""
+    """Return the one line of `run --json`; a figure that is no number becomes null."""
     keys = ("outcome", "fingerprint", "artifact", "path", "seconds", "reasons")
     stages = summary.model_dump(mode="json")["stages"]
     line: dict[str, Any] = {
         "run_id": summary.run_id,
         "stages": {name: {key: stage[key] for key in keys} for name, stage in stages.items()},
-        "metrics": summary.metrics,
+        "metrics": {k: v if math.isfinite(v) else None for k, v in summary.metrics.items()},
         "promoted": summary.promoted,
         "report": summary.report,
     }

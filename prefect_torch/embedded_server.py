@@ -122,9 +122,11 @@ class EmbeddedServer:
         Call it outside of an event loop, when no flow runs any more. A database upgrade that has
         begun is finished first.
         """
-        _send_what_prefect_holds_back()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        if self._process.stdin.closed:
+            return  # stopped before
+        _send_what_prefect_holds_back()
         with contextlib.suppress(BrokenPipeError):  # it has ended by itself
             self._process.stdin.write(b"stop\n")  # heard even if a forked child holds the pipe
             self._process.stdin.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -85,9 +86,11 @@ def deciding_fields(model: BaseModel, stage: str, prefix: str = "") -> dict[str,
 
 
 def _plain(value: Any) -> Any:
-    """Turn models, tuples and mappings into JSON values."""
+    """Turn models, tuples and mappings into JSON values; infinities, which it lacks, into text."""
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return _plain(value.model_dump(by_alias=True))
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ SecretLoader = Callable[[str], Any]
 """Returns the value of a secret by name; raises ValueError for one that does not exist."""
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
+_resolved: set[str] = set()
+"""Values of secrets, kept to be found in texts that a person may read."""
 _EXPECTED = "expected ${env:NAME}, ${env:NAME:default} or ${secret:block-name}; write $${ for ${"
 
 
@@ -83,15 +85,9 @@ def interpolate(tree: Any, secret_loader: SecretLoader = load_secret) -> Any:
     return replaced(tree, "")
 
 
-def secret_values(tree: Any, secret_loader: SecretLoader = load_secret) -> frozenset[str]:
-    """Return the values of all secrets that a tree refers to, for `redact`."""
-    secrets = {r.name: r for r in references(tree) if r.kind == "secret"}
-    return frozenset(_value_of(reference, secret_loader) for reference in secrets.values())
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return a text with every secret in it replaced by `***`."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+def redact(text: str) -> str:
+    """Return a text with every secret that this process has resolved replaced by `***`."""
+    for secret in sorted(_resolved, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 
@@ -147,4 +143,6 @@ def _value_of(reference: Reference, secret_loader: SecretLoader) -> str:
             f'the Secret block "{reference.name}" holds no text; it must hold text or a number'
         )
         raise SpecError([Problem("", reference.field, message)])
+    if str(secret):
+        _resolved.add(str(secret))
     return str(secret)

@@ -127,14 +127,16 @@ class Pipeline:
             SpecError: An override is wrong.
             RunFailed: A stage failed.
         """
-        job = self.job(overrides=overrides, force=force, until=until, store=store)
+        document = self._document.with_overrides(overrides)
+        job = self._job(document, force=force, until=until, store=store)
         if local:
             return Run(run_chain(job, without_prefect), job.store)
         from prefect_torch.launch import Launcher
 
-        name = str(self._document.path or self.spec.name)
+        name = str(document.path or job.declaration.spec.name)
         with ExitStack() as stack:
-            summary = Launcher(stack, name, overrides, job.store.root).run(job)
+            launcher = Launcher(stack, name, list(document.overridden.values()), job.store.root)
+            summary = launcher.run(job)
         return Run(summary, job.store)
 
     def _job(self, document: Document | None = None, **options: Any) -> Job:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,11 +44,24 @@ def champion_of(store: Store, pipeline: str) -> Champion | None:
         ) from error
 
 
-def set_champion(store: Store, pipeline: str, champion: Champion, provenance: Any) -> None:
-    """Point at a new champion and add a line to the history; nothing happens if it is one already."""
+def set_champion(
+    store: Store, pipeline: str, champion: Champion, provenance: Mapping[str, Any]
+) -> None:
+    """Point at a new champion and add a line to the history; nothing if it is the champion already.
+
+    Args:
+        store: Where the registry lies.
+        pipeline: Its name.
+        champion: The new one.
+        provenance: JSON for the history alone: which run moved the pointer, and when.
+    """
     if champion_of(store, pipeline) == champion:
         return
     folder = store.root / "registry" / pipeline
-    write_json(folder / "champion.json", asdict(champion))
+    folder.mkdir(parents=True, exist_ok=True)
+    # The history first: it is what an unreadable pointer is restored from.
     with (folder / "history.jsonl").open("a", encoding="utf-8") as history:
         history.write(json.dumps({**asdict(champion), **provenance}, sort_keys=True) + "\n")
+        history.flush()
+        os.fsync(history.fileno())
+    write_json(folder / "champion.json", asdict(champion))

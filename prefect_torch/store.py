@@ -17,7 +17,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,18 +108,25 @@ class Store:
         path = self.root / "objects" / digest
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            altered = digest_json(manifest) != digest
         except FileNotFoundError as error:
             raise ArtifactError(f"{path}: no complete artifact of this digest") from error
         except ValueError as error:
-            raise ArtifactError(f"{path / MANIFEST}: not valid JSON: {error}") from error
-        if digest_json(manifest) != digest:
+            raise ArtifactError(f"{path / MANIFEST}: not a manifest: {error}") from error
+        if altered:
             raise ArtifactError(f"{path / MANIFEST}: altered since it was written")
         return Artifact(digest, path, manifest["kind"], manifest["files"])
 
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
-        """Give an empty folder to fill; what is left of it afterwards is removed."""
-        path = self.root / "partial" / f"{name}.{uuid.uuid4().hex[:8]}"
+        """Give an empty folder to fill; what is left of it afterwards is removed.
+
+        What a killed process left under this name is removed first: hold the lock of the name
+        where several may want it at once.
+        """
+        path = self.root / "partial" / name
+        if path.exists():
+            shutil.rmtree(path)
         path.mkdir(parents=True)
         try:
             yield path
@@ -129,12 +136,11 @@ class Store:
     def commit(self, folder: Path, kind: str) -> Artifact:
         """Turn a filled folder into an artifact: hash, flush to disk, manifest last, rename."""
         files = {}
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        for path in sorted(folder.rglob("*")):
             _flush(path)
-            files[path.relative_to(folder).as_posix()] = {
-                "bytes": path.stat().st_size,
-                "sha256": digest_file(path),
-            }
+            if path.is_file():
+                name = path.relative_to(folder).as_posix()
+                files[name] = {"bytes": path.stat().st_size, "sha256": digest_file(path)}
         manifest = {"kind": kind, "files": files}
         digest = digest_json(manifest)
         write_json(folder / MANIFEST, manifest)
@@ -142,22 +148,17 @@ class Store:
         return self.get(digest)
 
     def _publish(self, folder: Path, digest: str) -> None:
+        """Move a complete folder to its place, unless the same content stands there whole."""
         target = self.root / "objects" / digest
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            try:
-                self.get(digest).verify()
-            except ArtifactError:
-                with self.staging("replaced") as aside:
-                    target.rename(aside / digest)
-                    folder.rename(target)
-            return
-        with suppress(FileExistsError):  # somebody else published the same bytes just now
-            try:
-                folder.rename(target)
-            except OSError:
-                if not target.exists():
-                    raise
+        with self.lock(digest):
+            if target.exists():
+                try:
+                    self.get(digest).verify()
+                    return
+                except ArtifactError:
+                    shutil.rmtree(target)
+            folder.rename(target)
         _flush(target.parent)
 
     def record(self, fingerprint: str) -> StageRecord | None:

@@ -8,16 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.torch import load_model
 
-from prefect_torch.components import Component
 from prefect_torch.datasets.decode import picture, readable
 from prefect_torch.datasets.parquet_dataset import ParquetDataset
 from prefect_torch.declaration import Declaration
-from prefect_torch.resolve import resolve
 from prefect_torch.plots import confusion_matrix, learning_curves, residuals
 from prefect_torch.store import Artifact
-from prefect_torch.tasks.model import build_learner, declared_metrics, split_batches
+from prefect_torch.tasks.model import declared_metrics, load_trained, objective_for, split_batches
 from prefect_torch.tasks.stage import StageContext
 from prefect_torch.training.device import choose_device
 from prefect_torch.training.findings import Findings, classification, regression
@@ -42,7 +39,7 @@ def evaluate(context: StageContext) -> None:
     model = trained.json("model.json")
     details = {
         **findings.details,
-        "higher_is_better": {name: metric_improves(context.declaration, name) for name in metrics},
+        "higher_is_better": directions(context.declaration, prepared),
         "mistakes": _mistakes(findings, prepared, context.output),
         "plots": _plots(findings, trained, target, context.output),
         "model": {
@@ -57,11 +54,9 @@ def evaluate(context: StageContext) -> None:
 def outputs_on_test(declaration: Declaration, prepared: Artifact, trained: Artifact) -> Outputs:
     """Load a checkpoint and return what it says about the test split."""
     device = choose_device(declaration.spec.train.device)
-    component = Component.model_validate(trained.json("model.json")["component"])
-    learner = build_learner(declaration, prepared, device, component)
-    load_model(learner.model, trained.file("model.safetensors"))
-    batches = split_batches(prepared, "test", device)
-    return learner.objective.evaluate(learner.model, batches)
+    model = load_trained(declaration, trained, device)
+    objective = objective_for(declaration, model, prepared.json("fitted.json"), device)
+    return objective.evaluate(model, split_batches(prepared, "test", device))
 
 
 def test_metrics(
@@ -74,14 +69,11 @@ def test_metrics(
     return {**measured, "loss": outputs.loss}
 
 
-def metric_improves(declaration: Declaration, metric: str) -> bool | None:
-    """Return whether a figure is better higher; None where torchmetrics does not say."""
-    if metric == "loss":
-        return False
-    component = declaration.spec.metrics[metric]
-    found = resolve(component, "metric", declaration.trust, declaration.project)
-    improves: bool | None = getattr(found, "higher_is_better", None)
-    return improves
+def directions(declaration: Declaration, prepared: Artifact) -> dict[str, bool | None]:
+    """Return whether each figure is better higher; None where its metric does not say."""
+    fitted = prepared.json("fitted.json")
+    metrics = declared_metrics(declaration, fitted, list(declaration.spec.metrics))
+    return {**{name: metric.higher_is_better for name, metric in metrics.items()}, "loss": False}
 
 
 def _mistakes(findings: Findings, prepared: Artifact, output: Path) -> list[dict[str, Any]]:

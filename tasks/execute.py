@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 
 from prefect_torch.declaration import Declaration
-from prefect_torch.errors import ArtifactError
+from prefect_torch.errors import ArtifactError, DataError
 from prefect_torch.fingerprint import Fingerprint
 from prefect_torch.progress import Finished, Started, tell
 from prefect_torch.store import Artifact, StageRecord, Store
 from prefect_torch.tasks.reasons import reasons_to_run, remember
-from prefect_torch.tasks.stage import Outcome, Stage, StageContext, StageResult
+from prefect_torch.tasks.stage import Outcome, Stage, StageContext, StageResult, source_identity
 
 logger = logging.getLogger("prefect_torch")
 
@@ -43,8 +44,7 @@ def run_stage(
     """
     started = time.perf_counter()
     digests = {name: upstream[name].artifact for name in stage.inputs}
-    key = stage.fingerprint(declaration, digests, store)
-    with store.lock(key.key):
+    with _locked(stage, declaration, digests, store) as key:
         found, damage = reusable(stage, key, store)
         if found is not None and not force:
             remember(store, declaration.spec.name, stage.name, key)
@@ -58,6 +58,22 @@ def run_stage(
         remember(store, declaration.spec.name, stage.name, key)
         after_promotion(stage, declaration, digests, artifact, store, run_id)
         return _result(stage, "ran", key, artifact, started, why)
+
+
+@contextmanager
+def _locked(
+    stage: Stage, declaration: Declaration, digests: Mapping[str, str], store: Store
+) -> Iterator[Fingerprint]:
+    """Hold the lock of a stage's fingerprint; of several runs that want it, one computes.
+
+    Promote reads and moves the champion, so from before it looks until after, no other run may.
+    """
+    with ExitStack() as stack:
+        if stage.name == "promote":
+            stack.enter_context(store.lock(f"champion-{declaration.spec.name}"))
+        key = stage.fingerprint(declaration, digests, store)
+        stack.enter_context(store.lock(key.key))
+        yield key
 
 
 def reusable(stage: Stage, key: Fingerprint, store: Store) -> tuple[Artifact | None, str]:
@@ -87,9 +103,10 @@ def _compute(
     inputs = {name: store.get(digest) for name, digest in digests.items()}
     for artifact in inputs.values():
         artifact.verify()
-    with store.staging(stage.name) as output:
+    with store.staging(key.key) as output:
         context = StageContext(declaration, inputs, output, store)
         stage.compute(context)
+        _check_source_stood_still(stage, declaration, key)
         artifact = store.commit(output, stage.name)
     provenance = {
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -98,10 +115,16 @@ def _compute(
         "seconds": round(time.perf_counter() - started, 3),
         **context.notes,
     }
-    store.write_record(
-        StageRecord(stage.name, key.key, artifact.digest, key.document, provenance)
-    )
+    store.write_record(StageRecord(stage.name, key.key, artifact.digest, key.document, provenance))
     return artifact
+
+
+def _check_source_stood_still(stage: Stage, declaration: Declaration, key: Fingerprint) -> None:
+    """Refuse what was read while it changed: it would answer for content that it does not hold."""
+    if stage.name != "ingest" or key.document["source"] is None:
+        return
+    if source_identity(declaration) != key.document["source"]:
+        raise DataError("data.source: it changed while it was read; run again when it is complete")
 
 
 def after_promotion(

@@ -12,6 +12,7 @@ from prefect_torch.checking import Origin, load_spec
 from prefect_torch.declaration import Declaration
 from prefect_torch.documents import Document
 from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
+from prefect_torch.interpolation import redact
 from prefect_torch.resolve import Trust
 from prefect_torch.settings import load_settings
 from prefect_torch.store import Store
@@ -46,14 +47,21 @@ class Job:
         absent = [other for other in stage.inputs if other not in upstream]
         if absent:
             raise PrefectTorchError(f"{name} reads the results of {', '.join(absent)}: give them")
-        return run_stage(
-            stage,
-            self.declaration,
-            upstream,
-            self.store,
-            force=name in self.force,
-            run_id=self.run_id,
-        )
+        try:
+            return run_stage(
+                stage,
+                self.declaration,
+                upstream,
+                self.store,
+                force=name in self.force,
+                run_id=self.run_id,
+            )
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            if redact(told) == told:
+                raise
+            # The original goes no further: it would carry the secret into logs and reports.
+            raise PrefectTorchError(redact(told)) from None
 
 
 def load_job(

@@ -1,4 +1,4 @@
-"""What train, evaluate and promote share: the model, its objective and batches, built from a spec."""
+"""What train, evaluate and promote share: models, objectives, batches and metrics of a spec."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from prefect_torch.components import Component
@@ -15,7 +16,8 @@ from prefect_torch.datasets.facts import data_facts
 from prefect_torch.datasets.loader import Batches, EpochOrder, make_loader
 from prefect_torch.datasets.parquet_dataset import ParquetDataset
 from prefect_torch.declaration import Declaration
-from prefect_torch.models.inputs import bind_inputs
+from prefect_torch.errors import ArtifactError
+from prefect_torch.models.inputs import Predict, bind_inputs
 from prefect_torch.store import Artifact
 from prefect_torch.training.objectives import Supervised
 
@@ -34,20 +36,54 @@ class Learner:
     device: torch.device
 
 
-def build_learner(
-    declaration: Declaration, prepared: Artifact, device: torch.device, component: Component | None = None
-) -> Learner:
-    """Build the declared model (or another component) for prepared data, with fresh weights."""
-    spec = declaration.spec
+def build_learner(declaration: Declaration, prepared: Artifact, device: torch.device) -> Learner:
+    """Build the declared model for prepared data, with fresh weights."""
     fitted = prepared.json("fitted.json")
-    facts = data_facts(fitted)
-    filled = component or declaration.filled(spec.model, "model", facts)
-    model: nn.Module = declaration.build(filled, "model").to(device)
-    loss_component = spec.loss or Component(class_=DEFAULT_LOSS[spec.data.target_kind])
-    loss = declaration.build(loss_component, "loss", facts).to(device)
-    inputs = [f["name"] for f in fitted["fields"] if f["name"] not in ("target", "row")]
-    objective = Supervised(bind_inputs(model, inputs), loss, fitted["target"])
-    return Learner(model, filled, objective, device)
+    component = declaration.filled(declaration.spec.model, "model", data_facts(fitted))
+    model: nn.Module = declaration.build(component, "model").to(device)
+    return Learner(model, component, objective_for(declaration, model, fitted, device), device)
+
+
+def load_trained(declaration: Declaration, trained: Artifact, device: torch.device) -> nn.Module:
+    """Build the model of a checkpoint and give it its weights.
+
+    Raises:
+        ArtifactError: The weights do not fit the model: its code has changed since.
+    """
+    component = Component.model_validate(trained.json("model.json")["component"])
+    model: nn.Module = declaration.build(component, "model")
+    try:
+        model.load_state_dict(load_file(trained.file("model.safetensors")))
+    except RuntimeError as error:
+        raise ArtifactError(
+            f"{trained.file('model.safetensors')}: does not fit {component.class_} as it is now: "
+            f"{error}; train again (`--force train`), or undo the change of its code"
+        ) from error
+    return model.to(device)
+
+
+def objective_for(
+    declaration: Declaration, model: nn.Module, fitted: Mapping[str, Any], device: torch.device
+) -> Supervised:
+    """Return what judges a model on data of this fitted state."""
+    loss = declared_loss(declaration, fitted, device)
+    return Supervised(predictor(model, fitted), loss, fitted["target"])
+
+
+def predictor(model: nn.Module, fitted: Mapping[str, Any]) -> Predict:
+    """Return a function from a batch's inputs to the model's output."""
+    names = [f["name"] for f in fitted["fields"] if f["name"] not in ("target", "row")]
+    return bind_inputs(model, names)
+
+
+def declared_loss(
+    declaration: Declaration, fitted: Mapping[str, Any], device: torch.device
+) -> nn.Module:
+    """Build the declared loss, or the default of the target's kind."""
+    spec = declaration.spec
+    component = spec.loss or Component(class_=DEFAULT_LOSS[spec.data.target_kind])
+    loss: nn.Module = declaration.build(component, "loss", data_facts(fitted)).to(device)
+    return loss
 
 
 def split_batches(

@@ -1,18 +1,20 @@
 """The five stages as Prefect tasks: thin, named after the stage, handing on small references.
 
 Each returns its final state, so that a reused stage reads `Cached` in the UI: hand it to the next
-task as it is, or ask it for `.result()`. The functions behind them stand beside this file, one a stage, and know nothing of Prefect: to
-import Prefect takes seconds, which a run without it (`run --local`) need not pay.
+task as it is, or ask it for `.result()`. The functions behind them stand beside this file, one a
+stage, and know nothing of Prefect: to import Prefect takes seconds, which a run without it
+(`run --local`) need not pay.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import State, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from prefect_torch.progress import listening
 from prefect_torch.tasks.job import Job
@@ -23,12 +25,14 @@ from prefect_torch.tasks.stage import StageResult
 def _stage_task(function: Callable[..., Any]) -> Any:
     """Make a task of a stage. The store is the only cache, so Prefect keeps no second one."""
     name = function.__name__
-    return task(function, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    options: Any = {"task_run_name": name, "cache_policy": NO_CACHE, "persist_result": False}
+    return task(name=name, **options)(function)
 
 
 def _run(job: Job, name: str, *upstream: StageResult) -> State[StageResult]:
     """Run a stage inside its task run; a reused one ends in the state `Cached`."""
-    logger = get_run_logger()
+    # A task called alone has no flow run that the API could keep its lines under.
+    logger: Any = get_run_logger() if runtime.flow_run.id else logging.getLogger("prefect_torch")
     with PrefectProgress() as progress, listening(progress):
         result = job.run(name, {other.stage: other for other in upstream})
     logger.info(
@@ -70,7 +74,11 @@ def evaluate(job: Job, prepared: StageResult, trained: StageResult) -> State[Sta
 
 @_stage_task
 def promote(
-    job: Job, prepared: StageResult, trained: StageResult, evaluated: StageResult
+    job: Job,
+    ingested: StageResult,
+    prepared: StageResult,
+    trained: StageResult,
+    evaluated: StageResult,
 ) -> State[StageResult]:
     """Put the model through the gate."""
-    return _run(job, "promote", prepared, trained, evaluated)
+    return _run(job, "promote", ingested, prepared, trained, evaluated)

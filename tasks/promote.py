@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from datetime import datetime, timezone
 
 from prefect_torch.declaration import Declaration
-from prefect_torch.errors import ArtifactError
+from prefect_torch.errors import PrefectTorchError
 from prefect_torch.registry import Champion, champion_of, set_champion
 from prefect_torch.store import Artifact, Store
-from prefect_torch.tasks.evaluate import metric_improves, outputs_on_test, test_metrics
+from prefect_torch.tasks.champion import champion_metrics
+from prefect_torch.tasks.model import declared_metrics
 from prefect_torch.tasks.stage import StageContext, rival
+from prefect_torch.training.metrics import improves_upwards
 from prefect_torch.training.spec import PromoteSpec
 
 
@@ -26,12 +30,17 @@ def promote(context: StageContext) -> None:
         refused, reasons = check_bounds(gate, metrics[gate.metric])
         champion = champion_of(context.store, declaration.spec.name)
         if champion and rival(declaration, inputs["train"].digest, context.store):
-            against, told = _champion_metrics(context, champion)
-            worse, said = _compare(declaration, metrics[gate.metric], against, told)
-            refused, reasons = refused or worse, [*reasons, said]
+            try:
+                against = champion_metrics(context, champion)
+            except PrefectTorchError as error:
+                reasons.append(f"not compared with the champion: {error}")
+            else:
+                higher = _higher_is_better(declaration, inputs["prepare"], gate.metric)
+                worse, said = compare(gate.metric, metrics[gate.metric], against, higher)
+                refused, reasons = refused or worse, [*reasons, said]
     decision = {
         "promoted": not refused,
-        "reasons": reasons or ["no gate is declared"],
+        "reasons": reasons or ["nothing to pass: no bound is declared, and there is no champion"],
         "metrics": metrics,
         "champion": against,
     }
@@ -55,45 +64,22 @@ def check_bounds(gate: PromoteSpec, value: float) -> tuple[bool, list[str]]:
     return refused, reasons
 
 
-def _champion_metrics(
-    context: StageContext, champion: Champion
-) -> tuple[dict[str, float] | None, str]:
-    """Return the champion's figures on the candidate's test split, measured again if need be."""
-    declaration, prepared = context.declaration, context.inputs["prepare"]
-    gate = declaration.spec.promote
-    assert gate is not None
-    if champion.prepare == prepared.digest and gate.metric in champion.metrics:
-        return champion.metrics, "on the same test split"
-    try:
-        trained = context.store.get(champion.train)
-        trained.verify()
-        if _encoding(context.store.get(champion.prepare)) != _encoding(prepared):
-            return None, "the columns or categories it was trained on are not today's"
-    except ArtifactError as error:
-        return None, f"it is not in the store whole ({error})"
-    outputs = outputs_on_test(declaration, prepared, trained)
-    return test_metrics(declaration, prepared, outputs), "measured again on today's test split"
-
-
-def _encoding(prepared: Artifact) -> object:
-    """Return what a model's inputs mean: fitted features, target and fields."""
-    fitted = prepared.json("fitted.json")
-    return [fitted[key] for key in ("features", "target", "fields")]
-
-
-def _compare(
-    declaration: Declaration, value: float, against: Mapping[str, float] | None, told: str
+def compare(
+    metric: str, value: float, against: Mapping[str, float], higher: bool
 ) -> tuple[bool, str]:
     """Return whether a value is worse than the champion's, and a sentence about it."""
-    gate = declaration.spec.promote
-    assert gate is not None
-    if against is None:
-        return False, f"not compared with the champion: {told}"
-    other = against[gate.metric]
-    higher = metric_improves(declaration, gate.metric) is not False
-    worse = not (value >= other if higher else value <= other)
-    word = "worse than" if worse else "not worse than"
-    return worse, f"{gate.metric} {value:.6g} is {word} the champion's {other:.6g} ({told})"
+    other = against[metric]
+    no_worse = math.isnan(other) or (value >= other if higher else value <= other)
+    word = "not worse" if no_worse else "worse"
+    told = f"{metric} {value:.6g} is {word} than the champion's {other:.6g} on the same test rows"
+    return not no_worse, told
+
+
+def _higher_is_better(declaration: Declaration, prepared: Artifact, metric: str) -> bool:
+    if metric == "loss":
+        return False
+    built = declared_metrics(declaration, prepared.json("fitted.json"), [metric])
+    return improves_upwards(metric, built[metric])
 
 
 def apply_decision(
@@ -106,5 +92,11 @@ def apply_decision(
     """Point at the candidate if the decision promoted it (again, if the pointer was elsewhere)."""
     decision = artifact.json("decision.json")
     if decision["promoted"]:
-        champion = Champion(**dict(digests), metrics=decision["metrics"])
-        set_champion(store, declaration.spec.name, champion, {"run_id": run_id})
+        champion = Champion(
+            train=digests["train"],
+            prepare=digests["prepare"],
+            evaluate=digests["evaluate"],
+            metrics=decision["metrics"],
+        )
+        moved = {"run_id": run_id, "time": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+        set_champion(store, declaration.spec.name, champion, moved)

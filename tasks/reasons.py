@@ -64,6 +64,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
+    before, after = _by_name(before), _by_name(after)
     if before == after:
         return
     if isinstance(before, dict) and isinstance(after, dict):
@@ -72,6 +73,17 @@ def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
             yield from _changes(before.get(key), after.get(key), inner)
     else:
         yield f"{path} {_shown(before)} → {_shown(after)}"
+
+
+def _by_name(value: Any) -> Any:
+    """Turn a list of `{"name": …, "sha256": …}` into a mapping: files have names."""
+    if isinstance(value, list) and value and all(_is_file(item) for item in value):
+        return {item["name"]: item["sha256"] for item in value}
+    return value
+
+
+def _is_file(item: Any) -> bool:
+    return isinstance(item, dict) and set(item) == {"name", "sha256"}
 
 
 def _shown(value: Any) -> str:

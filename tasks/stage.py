@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,7 +98,7 @@ STAGES: Mapping[str, Stage] = {
         Stage("prepare", ("ingest",), ("pyarrow", "numpy", "pillow", "torchvision")),
         Stage("train", ("prepare",), ("torch", "torchvision")),
         Stage("evaluate", ("prepare", "train"), ("torch", "torchmetrics", "matplotlib")),
-        Stage("promote", ("prepare", "train", "evaluate"), ()),
+        Stage("promote", ("ingest", "prepare", "train", "evaluate"), ()),
     )
 }
 
@@ -107,7 +107,7 @@ def source_identity(declaration: Declaration) -> dict[str, Any] | None:
     """Return what the source's bytes are, or None when that cannot be known."""
     from prefect_torch.tasks.ingest import open_source
 
-    return cast("dict[str, Any] | None", open_source(declaration).identity())
+    return open_source(declaration).identity()
 
 
 def _watched_metric(declaration: Declaration) -> dict[str, Any]:

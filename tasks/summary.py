@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 
 from prefect_torch.report import ReportData, ReportGate, ReportMetric, ReportStage, write_report
-from prefect_torch.store import write_json
+from prefect_torch.store import write_text
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.plan import stages_until
 from prefect_torch.tasks.stage import StageResult
@@ -75,7 +75,7 @@ def summarize(
         failed=ahead[0] if error is not None and ahead else None,
         error=f"{type(error).__name__}: {error}" if error is not None else None,
     )
-    write_json(folder / "run.json", summary.model_dump(mode="json"))
+    write_text(folder / "run.json", summary.model_dump_json(indent=1) + "\n")
     if summary.report:
         write_report(report, _report_data(job, summary, decision, ahead))
     return summary

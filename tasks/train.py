@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 from torch.optim.lr_scheduler import LRScheduler
 
 from prefect_torch.datasets.batch import Batch
@@ -20,24 +23,26 @@ from prefect_torch.errors import DataError
 from prefect_torch.progress import report_progress
 from prefect_torch.store import Artifact
 from prefect_torch.tasks.model import Learner, build_learner, declared_metrics, split_batches
+from prefect_torch.tasks.prepare import PICTURES
 from prefect_torch.tasks.stage import StageContext
 from prefect_torch.training.device import choose_device
 from prefect_torch.training.loop import History, Watch, fit
-from prefect_torch.training.metrics import measure
+from prefect_torch.training.metrics import improves_upwards, measure
+
+CARRIED = ("fitted.json", PICTURES)
+"""Files of prepare that a checkpoint carries: they say how its inputs are encoded."""
 
 
 def train(context: StageContext) -> None:
-    """Write `model.safetensors`, `model.json`, `history.parquet` and `history.json`."""
+    """Write `model.safetensors`, `model.json`, `history.parquet`, `history.json` and `CARRIED`."""
     declaration, prepared = context.declaration, context.inputs["prepare"]
     spec = declaration.spec
     device = choose_device(spec.train.device)
-    torch.manual_seed(spec.seed)
+    _seed(spec.seed)
     learner = build_learner(declaration, prepared, device)
     order, batches = _train_batches(context, prepared, device)
-    optimizer = declaration.build(
-        spec.optimizer, "optimizer", params=learner.model.parameters()
-    )
-    scheduler = _scheduler(context, optimizer, len(order) * spec.train.epochs)
+    optimizer = declaration.build(spec.optimizer, "optimizer", params=learner.model.parameters())
+    scheduler = _scheduler(context, optimizer, len(order))
     watch = _watch(context, prepared)
     started = time.perf_counter()
 
@@ -59,6 +64,13 @@ def train(context: StageContext) -> None:
     rows = prepared.json("fitted.json")["rows"]["train"] * len(history["epoch"])
     context.notes.update(device=str(device), rows_per_second=round(rows / max(seconds, 1e-9)))
     _write(context, learner, history, watch)
+
+
+def _seed(seed: int) -> None:
+    """Seed whatever a model may draw its first weights and its dropout from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
 
 def _train_batches(
@@ -93,12 +105,14 @@ def _train_batches(
 
 
 def _scheduler(
-    context: StageContext, optimizer: torch.optim.Optimizer, steps: int
+    context: StageContext, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> LRScheduler | None:
     component = context.declaration.spec.scheduler
     if component is None:
         return None
-    facts = {"total_steps": steps, "T_max": steps}
+    epochs = context.declaration.spec.train.epochs
+    facts = {"steps_per_epoch": steps_per_epoch, "epochs": epochs}
+    facts["total_steps"] = facts["T_max"] = steps_per_epoch * epochs
     built: LRScheduler = context.declaration.build(
         component, "scheduler", facts, optimizer=optimizer
     )
@@ -113,7 +127,7 @@ def _watch(context: StageContext, prepared: Artifact) -> Watch | None:
         return Watch(stop, higher_is_better=False)
     fitted = prepared.json("fitted.json")
     metric = declared_metrics(context.declaration, fitted, [stop.metric])[stop.metric]
-    return Watch(stop, metric.higher_is_better is not False)
+    return Watch(stop, improves_upwards(stop.metric, metric))
 
 
 def _validation(
@@ -137,12 +151,15 @@ def _validation(
     return validate
 
 
-def _write(
-    context: StageContext, learner: Learner, history: History, watch: Watch | None
-) -> None:
-    output = context.output
+def _write(context: StageContext, learner: Learner, history: History, watch: Watch | None) -> None:
+    output, prepared = context.output, context.inputs["prepare"]
     model = learner.model.cpu()
-    save_model(model, str(output / "model.safetensors"))
+    # Each tensor on its own: safetensors notes shared ones in an order that varies between runs.
+    weights = {name: tensor.contiguous().clone() for name, tensor in model.state_dict().items()}
+    save_file(weights, output / "model.safetensors")
+    for name in CARRIED:
+        if name in prepared.files:
+            shutil.copyfile(prepared.file(name), output / name)
     described: dict[str, Any] = {
         "component": learner.component.model_dump(mode="json"),
         "parameters": sum(p.numel() for p in model.parameters()),

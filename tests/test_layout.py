@@ -32,7 +32,18 @@ LAYERS: dict[str, tuple[str, ...]] = {
 # The five folders are layers by their name.
 MODULES: dict[str, tuple[str, ...]] = {
     "spec": ("checking", "declaration", "spec", "spec_errors"),
-    "face": ("__init__", "__main__", "cli", "console", "embedded_server", "pipeline", "project"),
+    "face": (
+        "__init__",
+        "__main__",
+        "cli",
+        "console",
+        "embedded_server",
+        "launch",
+        "overview",
+        "pipeline",
+        "prefect_settings",
+        "project",
+    ),
 }
 WITHOUT_PREFECT = ("datasets", "models", "training")
 HEAVY = ("matplotlib", "pandas", "prefect", "pyarrow", "sklearn", "torch", "torchvision")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from prefect_torch.errors import TrainingError
@@ -13,7 +15,7 @@ def choose_device(wanted: str) -> torch.device:
     Raises:
         TrainingError: The device asked for is not there.
     """
-    available = {
+    available: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
         "cpu": lambda: True,

@@ -53,6 +53,19 @@ class Watch:
             self.weights = copy.deepcopy(model.state_dict())
         return epoch - self.best_epoch >= self.stop.patience
 
+    def restore(self, model: nn.Module) -> None:
+        """Give the model the best epoch's weights.
+
+        Raises:
+            TrainingError: The figure was never a number, so no epoch is the best.
+        """
+        if self.best is None:
+            raise TrainingError(
+                f"train.early_stopping: the validation {self.stop.metric} was not a number in any "
+                f"epoch; watch another figure, or check the validation split"
+            )
+        model.load_state_dict(self.weights)
+
 
 def fit(
     model: nn.Module,
@@ -80,7 +93,7 @@ def fit(
         on_epoch: Called with the number of finished epochs and their figures.
 
     Raises:
-        TrainingError: The loss is not a finite number.
+        TrainingError: The loss is not a finite number, or the watched figure never a number.
     """
     history: History = {}
     for epoch in range(epochs):
@@ -95,7 +108,8 @@ def fit(
                 scheduler.step()
             losses.append(loss.detach() * len(batch.target))
             count += len(batch.target)
-        figures = {"train_loss": _finite(float(torch.stack(losses).cpu().double().sum()) / count, epoch)}
+        total = float(torch.stack(losses).cpu().double().sum())
+        figures = {"train_loss": _finite(total / count, epoch)}
         if validate is not None:
             figures |= {f"validation_{name}": value for name, value in validate().items()}
         if isinstance(scheduler, ReduceLROnPlateau):
@@ -106,8 +120,8 @@ def fit(
         on_epoch(epoch + 1, figures)
         if watch and watch.see(epoch + 1, figures[f"validation_{watch.stop.metric}"], model):
             break
-    if watch and watch.weights:
-        model.load_state_dict(watch.weights)
+    if watch:
+        watch.restore(model)
     return history
 
 

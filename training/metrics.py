@@ -32,6 +32,21 @@ def measure(name: str, metric: Metric, outputs: Outputs) -> float:
         ) from error
 
 
+def improves_upwards(name: str, metric: Metric) -> bool:
+    """Return whether a higher figure is a better one.
+
+    Raises:
+        TrainingError: The metric does not say.
+    """
+    if metric.higher_is_better is None:
+        raise TrainingError(
+            f"metrics.{name}: {type(metric).__name__} does not say whether higher is better, so "
+            f"nothing can be decided by it; use another metric for early stopping and the gate, "
+            f"or a subclass with `higher_is_better = True` (or False)"
+        )
+    return metric.higher_is_better
+
+
 def _as_expected(metric: Metric, outputs: torch.Tensor) -> torch.Tensor:
     """Give a metric of two classes the probability of the second one; others take logits."""
     if type(metric).__name__.startswith("Binary") and outputs.ndim == 2 and outputs.shape[1] == 2:

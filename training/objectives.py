@@ -56,6 +56,7 @@ class Supervised:
         self._predict = predict
         self._loss = loss
         self._number = target["kind"] == "number"
+        self._classes = None if self._number else len(target["values"])
         self._scale = (target["deviation"], target["mean"]) if self._number else (1.0, 0.0)
 
     def loss(self, batch: Samples) -> torch.Tensor:
@@ -90,10 +91,43 @@ class Supervised:
             output = self._predict(batch.inputs)
             if self._number and output.ndim == 2 and output.shape[1] == 1:
                 output = output.squeeze(1)
-            return output, self._loss(output, batch.target)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            shapes = ", ".join(f"{k} {list(v.shape)}" for k, v in batch.inputs.items())
+            self._check_output(output, batch)
+            loss = self._loss(output, batch.target)
+        except torch.OutOfMemoryError as error:
             raise TrainingError(
-                f"model and loss do not fit the data: {error}. The batch has inputs {shapes} and "
-                f"target {list(batch.target.shape)} {batch.target.dtype}"
+                f"the device has not enough memory for a batch of {len(batch.target)}: {error}; "
+                f"lower loader.batch_size"
             ) from error
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise TrainingError(
+                f"model and loss do not fit the data: {error}. {_shapes(batch)}"
+            ) from error
+        if loss.ndim:
+            raise TrainingError(
+                f"loss: gave {list(loss.shape)} values, expected one, the mean over the samples; "
+                f"leave `reduction` out or say `reduction: mean`"
+            )
+        return output, loss
+
+    def _check_output(self, output: torch.Tensor, batch: Samples) -> None:
+        """Refuse outputs that would be broadcast, or that name classes the data has not."""
+        samples = len(batch.target)
+        expected = [samples] if self._classes is None else [samples, self._classes]
+        if list(output.shape) != expected:
+            what = (
+                "a number"
+                if self._classes is None
+                else f"a logit for each of {expected[1]} classes"
+            )
+            raise TrainingError(
+                f"model: gave an output of shape {list(output.shape)}, expected {expected}: {what} "
+                f"a sample; sizes such as num_classes and out_features that are left out of the "
+                f"spec are filled in. {_shapes(batch)}"
+            )
+
+
+def _shapes(batch: Samples) -> str:
+    shapes = ", ".join(f"{name} {list(values.shape)}" for name, values in batch.inputs.items())
+    return (
+        f"The batch has inputs {shapes} and target {list(batch.target.shape)} {batch.target.dtype}"
+    )

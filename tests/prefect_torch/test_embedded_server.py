@@ -222,8 +222,8 @@ def test_servers_that_start_at_once_upgrade_a_fresh_database_once(home: Path) ->
 
 
 def test_a_server_that_nobody_needed_is_gone_after_stop(home: Path) -> None:
-    server = EmbeddedServer()
-    server.stop()
+    with EmbeddedServer() as server:
+        server.stop()  # leaving the block stops it once more
 
     assert not _is_alive(server._process.pid)
 
