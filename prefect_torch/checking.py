@@ -110,6 +110,8 @@ def _cross_field_problems(tree: Mapping[str, Any]) -> Iterator[Found]:
         if isinstance(metric, str) and metric not in metrics:
             near = did_you_mean(metric, metrics).replace("known", "declared are")
             yield (*keys, "metric"), f'"{metric}" is not declared under metrics; {near}'
+    if "loss" in _mapping(tree, "metrics"):
+        yield ("metrics", "loss"), "the loss is measured anyway; give this metric another name"
     if isinstance(train.get("early_stopping"), Mapping):
         validation = _mapping(data, "split").get("validation", 0.1)
         if validation == 0:

@@ -38,7 +38,7 @@ FILLED: Mapping[Kind, frozenset[str]] = {
     "model": SIZES,
     "loss": SIZES,
     "metric": SIZES,
-    "scheduler": frozenset({"total_steps", "steps_per_epoch", "epochs"}),
+    "scheduler": frozenset({"total_steps", "T_max", "steps_per_epoch", "epochs"}),
 }
 """Arguments that the data decides where the spec is silent, by kind."""
 

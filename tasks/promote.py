@@ -33,7 +33,11 @@ def promote(context: StageContext) -> None:
             try:
                 against = champion_metrics(context, champion)
             except PrefectTorchError as error:
-                reasons.append(f"not compared with the champion: {error}")
+                refused = True
+                reasons.append(
+                    f"the champion cannot be compared: {error}; to promote all the same, say "
+                    f"promote.not_worse_than_champion: false"
+                )
             else:
                 higher = _higher_is_better(declaration, inputs["prepare"], gate.metric)
                 worse, said = compare(gate.metric, metrics[gate.metric], against, higher)

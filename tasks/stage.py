@@ -85,7 +85,10 @@ class Stage:
         if self.name == "ingest":
             document["source"] = source_identity(declaration)
         if self.name == "train":
-            document["spec"] |= _watched_metric(declaration)
+            watched = _watched_metric(declaration)
+            document["spec"] |= watched
+            if watched:
+                document["versions"]["torchmetrics"] = minor_version("torchmetrics")
         if self.name == "promote":
             document["champion"] = rival(declaration, upstream["train"], store)
         return fingerprint(document)

@@ -38,6 +38,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "cli",
         "console",
         "embedded_server",
+        "failure",
         "launch",
         "overview",
         "pipeline",

@@ -48,7 +48,13 @@ def improves_upwards(name: str, metric: Metric) -> bool:
 
 
 def _as_expected(metric: Metric, outputs: torch.Tensor) -> torch.Tensor:
-    """Give a metric of two classes the probability of the second one; others take logits."""
-    if type(metric).__name__.startswith("Binary") and outputs.ndim == 2 and outputs.shape[1] == 2:
-        return outputs.softmax(1)[:, 1]
-    return outputs
+    """Give a classification metric probabilities (one of two classes: of the second one).
+
+    torchmetrics would take logits that happen to lie in 0..1 for probabilities.
+    """
+    if outputs.ndim == 1:
+        return outputs
+    probabilities = outputs.softmax(1)
+    if type(metric).__name__.startswith("Binary") and outputs.shape[1] == 2:
+        return probabilities[:, 1]
+    return probabilities

@@ -117,7 +117,11 @@ def test_what_it_returns_can_be_changed_without_changing_the_file(tmp_path: Path
         {"compression": "zstd"},
         {"use_dictionary": True},
         {"use_dictionary": False, "data_page_size": 100, "write_batch_size": 10},
-        {"use_dictionary": False, "column_encoding": {"target": "BYTE_STREAM_SPLIT"}},
+        {
+            "use_dictionary": False,
+            "write_statistics": False,
+            "column_encoding": {"target": "BYTE_STREAM_SPLIT"},
+        },
     ],
 )
 def test_a_file_that_was_rewritten_otherwise_is_refused(

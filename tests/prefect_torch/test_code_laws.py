@@ -12,6 +12,8 @@ from code_project import Project
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prefect_torch.code_modules import PACKAGE_FOLDER
+
 SOURCE = '''\
 """A module."""
 import torch
@@ -247,7 +249,7 @@ PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.1[0-3].*/bin/python"))
 @pytest.mark.skipif(len(PYTHONS) < 2, reason="needs several Pythons side by side")
 def test_every_python_gives_the_same_units(tmp_path: Path) -> None:
     project = Project(tmp_path, {MAIN: SOURCE})
-    here = str(Path(__file__).parents[2])
+    here = str(Path(PACKAGE_FOLDER).parent)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from prefect_torch.code_graph import Graph\n"

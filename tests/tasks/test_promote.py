@@ -158,15 +158,16 @@ def test_a_regression_champion_is_measured_in_todays_unit(project: Any) -> None:
     assert told["champion"]["accuracy"] == pytest.approx(9000, abs=1500)
 
 
-def test_a_champion_that_knows_other_classes_is_not_compared(done: Any) -> None:
+def test_a_champion_that_knows_other_classes_keeps_its_place_until_told(done: Any) -> None:
     done.data.write_text(done.data.read_text().replace("no\n", "never\n"))
     run = done.run(GUARDED)
-    assert run.promoted is True
+    assert run.promoted is False
     decision = json.loads((Path(run.stages["promote"].path) / "decision.json").read_text())
     assert decision["reasons"] == [
-        "not compared with the champion: it learned other classes: ['no', 'yes'], today "
-        "['never', 'yes']"
+        "the champion cannot be compared: it learned other classes: ['no', 'yes'], today "
+        "['never', 'yes']; to promote all the same, say promote.not_worse_than_champion: false"
     ]
+    assert done.run("promote.not_worse_than_champion=false").promoted is True
 
 
 def test_a_column_the_champion_needs_and_the_data_lacks_is_told(done: Any) -> None:
@@ -176,12 +177,12 @@ def test_a_column_the_champion_needs_and_the_data_lacks_is_told(done: Any) -> No
     assert "the data has no column 'colour' any more" in decision["reasons"][0]
 
 
-def test_a_champion_whose_checkpoint_is_gone_is_not_compared(done: Any) -> None:
+def test_a_champion_whose_checkpoint_is_gone_keeps_its_place(done: Any) -> None:
     shutil.rmtree(done.store.root / "objects" / _champion(done).train)
     run = done.run("optimizer.lr=0.2", GUARDED)
-    assert run.promoted is True
+    assert run.promoted is False
     decision = json.loads((Path(run.stages["promote"].path) / "decision.json").read_text())
-    assert "not compared with the champion" in decision["reasons"][0]
+    assert "the champion cannot be compared" in decision["reasons"][0]
     assert "no complete artifact" in decision["reasons"][0]
 
 
