@@ -1,4 +1,4 @@
-"""A component: a class named in the spec with its arguments. `resolve.py` turns it into an object."""
+"""A component: a class named in the spec, with its arguments; `resolve.py` makes it an object."""
 
 from __future__ import annotations
 
