@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
 .DEFAULT_GOAL := run
 .PHONY: run test browser lint types bench docs clean help
@@ -53,16 +53,18 @@ INSTALLS := pyproject.toml constraints.txt
 
 $(VENV)/.installed: $(INSTALLS)
 	$(create-venv)
-	$(PIP) install -c constraints.txt -e .
+	@echo "Installing into $(VENV)/ (the first time this fetches PyTorch: some minutes) ..."
+	@$(PIP) install -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(INSTALLS)
 	$(create-venv)
-	$(PIP) install -c constraints.txt -e '.[dev]'
+	@echo "Installing into $(VENV)/ (the first time this fetches PyTorch: some minutes) ..."
+	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(VENV)/.installed $@
 
 define create-venv
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	{ echo "$(PYTHON) is missing or older than 3.10: make PYTHON=python3.12" >&2; exit 1; }
-$(PYTHON) -m venv $(VENV)
+@$(PYTHON) -m venv $(VENV)
 endef

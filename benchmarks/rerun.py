@@ -80,13 +80,7 @@ def main() -> None:
         if options.long:
             _show_long(compared, projects)
         if options.cases:
-            judged = [
-                side for side in compared if side.source in ("ours", "prefect", "dvc", "kedro")
-            ]
-            # Twice the same program: through a server is enough of Prefect, without one of ours.
-            left = ("embedded", "ephemeral", "ours, server")
-            judged = [side for side in judged if not any(word in side.name for word in left)]
-            show_cases(judged, projects.new)
+            show_cases([side for side in compared if _is_judged(side)], projects.new)
 
 
 def _sides(options: argparse.Namespace, url: str) -> tuple[list[Side], list[str]]:
@@ -109,6 +103,13 @@ def _sides(options: argparse.Namespace, url: str) -> tuple[list[Side], list[str]
         except NotInstalledError as error:
             missing.append(f"{side.name}: {error}")
     return compared, missing
+
+
+def _is_judged(side: Side) -> bool:
+    """Say whether the cases are tried on a side: one way to start each program is enough."""
+    if side.source == "prefect":
+        return "PREFECT_API_URL" in side.environment
+    return side is sides.OURS or side.source in ("dvc", "kedro")
 
 
 class _Projects:
@@ -139,10 +140,11 @@ def _round(project: Project, figures: Figures, keep: bool) -> None:
         if ended.code:
             figures.failure = f"{kind}: {' '.join(ended.output.split())[-300:]}"
             return
-        if keep:
-            figures.runs.setdefault(kind, []).append(ended)
-            figures.ran[kind] = project.ran(ended)
-    if keep and project.side.source == "ours":
+        if not keep:
+            return
+        figures.runs.setdefault(kind, []).append(ended)
+        figures.ran[kind] = project.ran(ended)
+    if project.side.source == "ours":
         after = dict(_sizes(project.folder / "home" / "torch"))
         grown = [
             size
@@ -158,9 +160,7 @@ def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
 
 def _show_times(figures: dict[str, Figures]) -> None:
     plain = figures[sides.PLAIN.name].seconds("cold")
-    print(
-        "| side | cold | more than plain | no-op | its range | learning rate | times plain | no-op MiB |"
-    )
+    print("| side | cold | more than plain | no-op | its range | lr | times plain | no-op MiB |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name, found in figures.items():
         if found.failure or not found.runs:
@@ -190,7 +190,10 @@ def _show_long(compared: Sequence[Side], projects: _Projects) -> None:
     plain = 0.0
     for side in compared:
         project = projects.new(side)
-        first, again = (project.run(0.001, LONG_EPOCHS).seconds for _ in range(2))
+        runs = [project.run(0.001, LONG_EPOCHS) for _ in range(2)]
+        if any(run.code for run in runs):
+            continue
+        first, again = (run.seconds for run in runs)
         plain = plain or first
         share = (first - plain) / first
         print(f"| {side.name} | {first:.1f} s | {share:+.1%} | {again:.1f} s |", flush=True)

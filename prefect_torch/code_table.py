@@ -83,9 +83,14 @@ def table_of(source: bytes) -> Table:
     """Return the table of Python source; one that cannot be parsed is one unit, its bytes."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError) as error:
+    except (SyntaxError, ValueError) as error:
         return opaque_table(source) | {"problem": f"cannot be parsed: {error}"}
-    return _Builder(tree).table()
+    except (RecursionError, MemoryError):
+        return opaque_table(source) | {"problem": "its expressions are nested too deeply to parse"}
+    try:
+        return _Builder(tree).table()
+    except RecursionError:
+        return opaque_table(source) | {"problem": "its expressions are nested too deeply to follow"}
 
 
 def opaque_table(content: bytes) -> Table:

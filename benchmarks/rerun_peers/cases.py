@@ -114,11 +114,11 @@ def _cells(side: Side, new: NewProject, right: _RightResults) -> dict[str, str]:
     attempts["killed in training, then again"] = partial(_killed, side, new)
     cells = {}
     for name, attempt in attempts.items():
-        print(f"case: {side.name}: {name}", file=sys.stderr, flush=True)
         try:
             cells[name] = attempt()
         except (OSError, IndexError, ValueError, RuntimeError) as error:
             cells[name] = f"could not be tried: {error}"
+        print(f"{side.name}: {name}: {cells[name]}", file=sys.stderr, flush=True)
     return cells
 
 

@@ -175,6 +175,7 @@ PEERS = (
         "Kedro",
         "kedro",
         ("kedro", "run"),
+        setup=(("mkdir", "conf/local"),),  # Kedro insists on it, and git keeps no empty folder
         environment={"KEDRO_DISABLE_TELEMETRY": "1"},
         parameters="conf/base/parameters.json",
         requirements=("kedro>=1,<2", "kedro-datasets"),
