@@ -93,7 +93,11 @@ def _sides(options: argparse.Namespace, url: str) -> tuple[list[Side], list[str]
     ]
     names = options.peers.split(",")
     if "all" in names or "prefect" in names:
-        wanted += [sides.PREFECT, sides.with_server(sides.PREFECT, "Prefect, server", url)]
+        wanted += [
+            sides.PREFECT,
+            sides.with_server(sides.PREFECT, "Prefect, server", url),
+            sides.with_server(sides.EMPTY, "Prefect, four empty tasks, server", url),
+        ]
     wanted += [peer for peer in sides.PEERS if "all" in names or peer.source in names]
     compared, missing = [], []
     root = options.environments.expanduser().absolute()
@@ -108,7 +112,7 @@ def _sides(options: argparse.Namespace, url: str) -> tuple[list[Side], list[str]
 def _is_judged(side: Side) -> bool:
     """Say whether the cases are tried on a side: one way to start each program is enough."""
     if side.source == "prefect":
-        return "PREFECT_API_URL" in side.environment
+        return "PREFECT_API_URL" in side.environment and side.command == sides.PREFECT.command
     return side is sides.OURS or side.source in ("dvc", "kedro")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prefect_torch.code_fingerprint import CodeFingerprint
 from prefect_torch.components import Component, Kind
 from prefect_torch.interpolation import interpolate
 from prefect_torch.resolve import Trust, build, resolve
@@ -23,6 +24,8 @@ class Declaration:
     """The folder that the pipeline file lies in: where its modules and relative paths start."""
     trust: Trust
     """What its components may be imported from."""
+    code: Mapping[str, CodeFingerprint] = field(default_factory=dict, compare=False)
+    """The code that decides each stage's result, by stage."""
 
     def filled(self, component: Component, kind: Kind, facts: Mapping[str, Any]) -> Component:
         """Return the component with what the data decides filled in; `${…}` stays as written."""

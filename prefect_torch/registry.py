@@ -44,6 +44,12 @@ def champion_of(store: Store, pipeline: str) -> Champion | None:
         ) from error
 
 
+def rival_of(store: Store, pipeline: str, candidate: str) -> Champion | None:
+    """Return the champion that a candidate (a checkpoint's digest) would replace, or None."""
+    champion = champion_of(store, pipeline)
+    return None if champion is None or champion.train == candidate else champion
+
+
 def set_champion(
     store: Store, pipeline: str, champion: Champion, provenance: Mapping[str, Any]
 ) -> None:

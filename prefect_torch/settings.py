@@ -33,6 +33,8 @@ class Settings:
     """Folder that artifacts live in; `PREFECT_HOME/torch` unless set."""
     trusted_modules: tuple[str, ...] = ()
     """Modules that pipeline files, forms and overrides may name components from."""
+    cache: Path = Path("~/.prefect/prefect-torch/cache")
+    """What may be deleted at any time: tables of source files, answers of earlier checks."""
 
 
 def load_settings() -> Settings:
@@ -49,6 +51,7 @@ def load_settings() -> Settings:
     return Settings(
         Path(store).expanduser() if store else home / "torch",
         _modules(modules, modules_place),
+        home / "prefect-torch" / "cache",
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from prefect_torch.errors import RunFailed
+from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.job import Job
-from prefect_torch.tasks.stage import StageResult
 from prefect_torch.tasks.summary import RunSummary, summarize
 
 Chain = Callable[[Job], Iterator[StageResult]]

@@ -16,10 +16,10 @@ from prefect_torch.datasets.refit import FittedInputs
 from prefect_torch.errors import ArtifactError
 from prefect_torch.registry import Champion
 from prefect_torch.store import Artifact
+from prefect_torch.tasks.context import StageContext
 from prefect_torch.tasks.evaluate import test_metrics
 from prefect_torch.tasks.model import EVALUATION_BATCH, declared_loss, load_trained, predictor
 from prefect_torch.tasks.prepare import PICTURES
-from prefect_torch.tasks.stage import StageContext
 from prefect_torch.training.device import choose_device
 from prefect_torch.training.objectives import Predict, Supervised
 

@@ -14,8 +14,8 @@ from prefect_torch.datasets.parquet_dataset import ParquetDataset
 from prefect_torch.declaration import Declaration
 from prefect_torch.plots import confusion_matrix, learning_curves, residuals
 from prefect_torch.store import Artifact
+from prefect_torch.tasks.context import StageContext
 from prefect_torch.tasks.model import declared_metrics, load_trained, objective_for, split_batches
-from prefect_torch.tasks.stage import StageContext
 from prefect_torch.training.device import choose_device
 from prefect_torch.training.findings import Findings, classification, regression
 from prefect_torch.training.metrics import measure

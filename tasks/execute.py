@@ -13,9 +13,11 @@ from prefect_torch.declaration import Declaration
 from prefect_torch.errors import ArtifactError, DataError
 from prefect_torch.fingerprint import Fingerprint
 from prefect_torch.progress import Finished, Started, tell
+from prefect_torch.registry import Champion, set_champion
 from prefect_torch.store import Artifact, StageRecord, Store
+from prefect_torch.tasks.context import Outcome, StageContext, StageResult
 from prefect_torch.tasks.reasons import reasons_to_run, remember
-from prefect_torch.tasks.stage import Outcome, Stage, StageContext, StageResult, source_identity
+from prefect_torch.tasks.stage import Stage, source_identity
 
 logger = logging.getLogger("prefect_torch")
 
@@ -47,15 +49,15 @@ def run_stage(
     with _locked(stage, declaration, digests, store) as key:
         found, damage = reusable(stage, key, store)
         if found is not None and not force:
-            remember(store, declaration.spec.name, stage.name, key)
+            remember(store, declaration, stage.name, key)
             after_promotion(stage, declaration, digests, found, store, run_id)
             return _result(stage, "reused", key, found, started, ("same inputs",))
-        why = reasons_to_run(stage, key, store, declaration.spec.name, force, damage)
+        why = reasons_to_run(stage, key, declaration, store, force, damage)
         tell(Started(stage.name, why))
         if damage:
             logger.warning("%s: %s; computing it again", stage.name, damage)
         artifact = _compute(stage, declaration, digests, key, store, run_id)
-        remember(store, declaration.spec.name, stage.name, key)
+        remember(store, declaration, stage.name, key)
         after_promotion(stage, declaration, digests, artifact, store, run_id)
         return _result(stage, "ran", key, artifact, started, why)
 
@@ -136,16 +138,21 @@ def after_promotion(
     run_id: str,
 ) -> None:
     """Move the champion pointer to where a promote artifact says, also when it was reused."""
-    if stage.name == "promote":
-        from prefect_torch.tasks.promote import apply_decision
-
-        apply_decision(declaration, digests, artifact, store, run_id)
-        settled = stage.fingerprint(declaration, digests, store)
-        if store.record(settled.key) is None and artifact.json("decision.json")["promoted"]:
-            # The candidate is the champion now, so it has no rival: the same decision stands.
-            store.write_record(
-                StageRecord(stage.name, settled.key, artifact.digest, settled.document)
-            )
+    decision = artifact.json("decision.json") if stage.name == "promote" else {}
+    if not decision.get("promoted"):
+        return
+    champion = Champion(
+        train=digests["train"],
+        prepare=digests["prepare"],
+        evaluate=digests["evaluate"],
+        metrics=decision["metrics"],
+    )
+    moved = {"run_id": run_id, "time": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    set_champion(store, declaration.spec.name, champion, moved)
+    settled = stage.fingerprint(declaration, digests, store)
+    if store.record(settled.key) is None:
+        # The candidate is the champion now, so it has no rival: the same decision stands.
+        store.write_record(StageRecord(stage.name, settled.key, artifact.digest, settled.document))
 
 
 def _result(

@@ -6,7 +6,7 @@ from prefect_torch.datasets.dataset_source import as_source
 from prefect_torch.datasets.ingest import ingest as write_canonical
 from prefect_torch.datasets.source import Source
 from prefect_torch.declaration import Declaration
-from prefect_torch.tasks.stage import StageContext
+from prefect_torch.tasks.context import StageContext
 
 
 def ingest(context: StageContext) -> None:

@@ -13,11 +13,13 @@ from prefect_torch.declaration import Declaration
 from prefect_torch.documents import Document
 from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
 from prefect_torch.interpolation import redact
-from prefect_torch.resolve import Trust
+from prefect_torch.resolve import Trust, resolve
 from prefect_torch.settings import load_settings
 from prefect_torch.store import Store
+from prefect_torch.tasks.code import component_roots, read_code
+from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.execute import run_stage
-from prefect_torch.tasks.stage import STAGES, StageResult
+from prefect_torch.tasks.stage import STAGES
 
 
 @dataclass(frozen=True)
@@ -92,5 +94,8 @@ def load_job(
     settings = load_settings()
     spec = load_spec(document, settings, origin=origin)
     trust = Trust(settings.trusted_modules, origin == "file", origin == "python")
-    declaration = Declaration(spec, document.project or Path.cwd(), trust)
+    project = document.project or Path.cwd()
+    roots = component_roots(spec, lambda component, kind: resolve(component, kind, trust, project))
+    code = read_code(roots, project, settings.cache)
+    declaration = Declaration(spec, project, trust, code)
     return Job(declaration, Store(store or settings.store), frozenset(force), until)

@@ -55,7 +55,7 @@ def make_plan(
             decisions[stage.name] = Decision("reuse", ("same inputs",))
             continue
         forced = stage.name in force
-        why = reasons_to_run(stage, key, store, declaration.spec.name, forced, damage)
+        why = reasons_to_run(stage, key, declaration, store, forced, damage)
         decisions[stage.name] = Decision("run", why)
     return decisions
 
@@ -71,7 +71,7 @@ def _downstream(
         key: Fingerprint = stage.fingerprint(declaration, known, store)
         own = tuple(
             reason
-            for reason in reasons_to_run(stage, key, store, declaration.spec.name, False, "")
+            for reason in reasons_to_run(stage, key, declaration, store)
             if not reason.startswith("its earlier")
         )
     return (*own, f"after {' and '.join(waiting)}")

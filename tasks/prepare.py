@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect_torch.datasets.ingest import open_ingested
 from prefect_torch.datasets.prepare import prepare as write_splits
 from prefect_torch.store import write_json
-from prefect_torch.tasks.stage import StageContext
+from prefect_torch.tasks.context import StageContext
 
 PICTURES = "pictures.json"
 """What the fitted state does not hold of pictures: declared shapes and deterministic transforms."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import datetime, timezone
 
 from prefect_torch.declaration import Declaration
 from prefect_torch.errors import PrefectTorchError
-from prefect_torch.registry import Champion, champion_of, set_champion
-from prefect_torch.store import Artifact, Store
+from prefect_torch.registry import rival_of
+from prefect_torch.store import Artifact
 from prefect_torch.tasks.champion import champion_metrics
+from prefect_torch.tasks.context import StageContext
 from prefect_torch.tasks.model import declared_metrics
-from prefect_torch.tasks.stage import StageContext, rival
 from prefect_torch.training.metrics import improves_upwards
 from prefect_torch.training.spec import PromoteSpec
 
@@ -28,8 +27,8 @@ def promote(context: StageContext) -> None:
     refused = False
     if gate is not None:
         refused, reasons = check_bounds(gate, metrics[gate.metric])
-        champion = champion_of(context.store, declaration.spec.name)
-        if champion and rival(declaration, inputs["train"].digest, context.store):
+        champion = rival_of(context.store, declaration.spec.name, inputs["train"].digest)
+        if champion and gate.not_worse_than_champion:
             try:
                 against = champion_metrics(context, champion)
             except PrefectTorchError as error:
@@ -84,23 +83,3 @@ def _higher_is_better(declaration: Declaration, prepared: Artifact, metric: str)
         return False
     built = declared_metrics(declaration, prepared.json("fitted.json"), [metric])
     return improves_upwards(metric, built[metric])
-
-
-def apply_decision(
-    declaration: Declaration,
-    digests: Mapping[str, str],
-    artifact: Artifact,
-    store: Store,
-    run_id: str,
-) -> None:
-    """Point at the candidate if the decision promoted it (again, if the pointer was elsewhere)."""
-    decision = artifact.json("decision.json")
-    if decision["promoted"]:
-        champion = Champion(
-            train=digests["train"],
-            prepare=digests["prepare"],
-            evaluate=digests["evaluate"],
-            metrics=decision["metrics"],
-        )
-        moved = {"run_id": run_id, "time": datetime.now(timezone.utc).isoformat(timespec="seconds")}
-        set_champion(store, declaration.spec.name, champion, moved)

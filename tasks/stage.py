@@ -1,53 +1,23 @@
-"""What a stage is: its inputs, what decides its result, and the function that computes it."""
+"""The stages: their inputs, what decides their results, and the function that computes each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
 from prefect_torch.declaration import Declaration
-from prefect_torch.fingerprint import Fingerprint, deciding_fields, fingerprint, minor_version
-from prefect_torch.registry import Champion, champion_of
-from prefect_torch.store import Artifact, Store
-
-Outcome = Literal["ran", "reused"]
-
-
-@dataclass(frozen=True)
-class StageContext:
-    """What a stage's function is given."""
-
-    declaration: Declaration
-    inputs: Mapping[str, Artifact]
-    """Upstream artifacts by stage name, every file checked."""
-    output: Path
-    """An empty folder; what is in it afterwards becomes the artifact."""
-    store: Store
-    notes: dict[str, Any] = field(default_factory=dict)
-    """What differs from run to run and decides nothing (rates, device): for the stage record."""
-
-
-class StageResult(BaseModel):
-    """What a stage hands on: a small reference to its artifact, never data."""
-
-    model_config = ConfigDict(frozen=True)
-
-    stage: str
-    outcome: Outcome
-    fingerprint: str
-    artifact: str
-    """Digest."""
-    path: str
-    """Folder of the artifact."""
-    seconds: float
-    """Wall-clock time of this stage in this run."""
-    reasons: tuple[str, ...] = ()
-    """Why it ran or was reused."""
+from prefect_torch.fingerprint import (
+    Fingerprint,
+    deciding_fields,
+    digest_json,
+    fingerprint,
+    minor_version,
+)
+from prefect_torch.registry import rival_of
+from prefect_torch.store import Store
+from prefect_torch.tasks.context import StageContext
 
 
 @dataclass(frozen=True)
@@ -75,22 +45,20 @@ class Stage:
             upstream: Digest of each input artifact by stage name.
             store: Where the champion is looked up, for promote.
         """
+        code = declaration.code[self.name]
         document: dict[str, Any] = {
             "stage": self.name,
             "spec": deciding_fields(declaration.spec, self.name),
             "upstream": dict(upstream),
-            "code": {"prefect-torch": minor_version("prefect-torch")},
-            "versions": {package: minor_version(package) for package in self.packages},
+            "code": digest_json(code.units),
+            "versions": {**code.packages, **{name: minor_version(name) for name in self.packages}},
         }
         if self.name == "ingest":
             document["source"] = source_identity(declaration)
         if self.name == "train":
-            watched = _watched_metric(declaration)
-            document["spec"] |= watched
-            if watched:
-                document["versions"]["torchmetrics"] = minor_version("torchmetrics")
+            document["spec"] |= _watched_metric(declaration)
         if self.name == "promote":
-            document["champion"] = rival(declaration, upstream["train"], store)
+            document["champion"] = _rival(declaration, upstream["train"], store)
         return fingerprint(document)
 
 
@@ -98,7 +66,7 @@ STAGES: Mapping[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("ingest", (), ("pyarrow",)),
-        Stage("prepare", ("ingest",), ("pyarrow", "numpy", "pillow", "torchvision")),
+        Stage("prepare", ("ingest",), ("pyarrow", "numpy", "pillow")),
         Stage("train", ("prepare",), ("torch", "torchvision")),
         Stage("evaluate", ("prepare", "train"), ("torch", "torchmetrics", "matplotlib")),
         Stage("promote", ("ingest", "prepare", "train", "evaluate"), ()),
@@ -122,10 +90,10 @@ def _watched_metric(declaration: Declaration) -> dict[str, Any]:
     return {f"metrics.{stop.metric}": spec.metrics[stop.metric].model_dump(mode="json")}
 
 
-def rival(declaration: Declaration, candidate: str, store: Store) -> str | None:
-    """Return the checkpoint that a candidate must not be worse than, or None."""
+def _rival(declaration: Declaration, candidate: str, store: Store) -> str | None:
+    """Return the checkpoint that the gate compares a candidate with, or None."""
     gate = declaration.spec.promote
-    champion: Champion | None = champion_of(store, declaration.spec.name)
-    if champion is None or gate is None or not gate.not_worse_than_champion:
+    if gate is None or not gate.not_worse_than_champion:
         return None
-    return None if champion.train == candidate else champion.train
+    champion = rival_of(store, declaration.spec.name, candidate)
+    return champion.train if champion else None

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 from prefect_torch.report import ReportData, ReportGate, ReportMetric, ReportStage, write_report
 from prefect_torch.store import write_text
+from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.plan import stages_until
-from prefect_torch.tasks.stage import StageResult
 
 PACKAGES = ("prefect-torch", "prefect", "torch", "torchvision", "torchmetrics", "pyarrow")
 

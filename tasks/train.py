@@ -22,9 +22,9 @@ from prefect_torch.datasets.parquet_dataset import ParquetDataset
 from prefect_torch.errors import DataError
 from prefect_torch.progress import report_progress
 from prefect_torch.store import Artifact
+from prefect_torch.tasks.context import StageContext
 from prefect_torch.tasks.model import Learner, build_learner, declared_metrics, split_batches
 from prefect_torch.tasks.prepare import PICTURES
-from prefect_torch.tasks.stage import StageContext
 from prefect_torch.training.device import choose_device
 from prefect_torch.training.loop import History, Watch, fit
 from prefect_torch.training.metrics import improves_upwards, measure

@@ -161,6 +161,7 @@ PREFECT = Side(
     environment={"PREFECT_HOME": "{project}/home"},
     training_part="home/storage/*",
 )
+EMPTY = replace(PREFECT, name="Prefect, four empty tasks", command=("python", "empty.py"))
 PEERS = (
     Side(
         "DVC",

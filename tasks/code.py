@@ -1,0 +1,107 @@
+"""The code that decides each stage's result: its own function's, and that of its components."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect_torch.code_fingerprint import CodeFingerprint, CodeReader
+from prefect_torch.components import Component, Kind
+from prefect_torch.spec import PipelineSpec
+
+Resolve = Any
+"""From a component and its kind to the class it names (`resolve.resolve` with its trust)."""
+
+
+def component_roots(spec: PipelineSpec, resolve: Resolve) -> dict[str, list[str]]:
+    """Return the import paths of the components that each stage uses, by stage.
+
+    Args:
+        spec: The checked spec.
+        resolve: Turns a component and its kind into a class, for short names.
+    """
+    return {
+        stage: sorted({_path(each, kind, resolve) for each, kind in used})
+        for stage, used in _used(spec).items()
+    }
+
+
+def _used(spec: PipelineSpec) -> dict[str, list[tuple[Component, Kind | None]]]:
+    model: list[tuple[Component, Kind | None]] = [(spec.model, "model")]
+    if spec.loss:
+        model.append((spec.loss, "loss"))
+    metrics: dict[str, tuple[Component, Kind | None]] = {
+        name: (component, "metric") for name, component in spec.metrics.items()
+    }
+    training: list[tuple[Component, Kind | None]] = [(spec.optimizer, "optimizer")]
+    if spec.scheduler:
+        training.append((spec.scheduler, "scheduler"))
+    stop = spec.train.early_stopping
+    if stop and stop.metric in metrics:
+        training.append(metrics[stop.metric])
+    training += [(each, "transform") for each in spec.transforms.train]
+    prepare: list[tuple[Component, Kind | None]] = [
+        (each, "transform") for each in spec.transforms.prepare
+    ]
+    used: dict[str, list[tuple[Component, Kind | None]]] = {
+        "ingest": [(spec.data.source, "source")],
+        "prepare": prepare,
+        "train": [*model, *training],
+        "evaluate": [*model, *metrics.values()],
+        # Promote asks the champion about today's rows.
+        "promote": [*model, *metrics.values(), *prepare],
+    }
+    return {stage: list(_with_nested(components)) for stage, components in used.items()}
+
+
+def _with_nested(
+    components: Iterable[tuple[Component, Kind | None]],
+) -> Iterator[tuple[Component, Kind | None]]:
+    for component, kind in components:
+        yield component, kind
+        yield from _with_nested((each, None) for each in _inside(component.args))
+
+
+def _inside(value: Any) -> Iterator[Component]:
+    """Yield the components written in arguments, not those nested deeper in them."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class"), str):
+            yield Component.model_validate(value)
+            return
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _inside(item)
+
+
+def _path(component: Component, kind: Kind | None, resolve: Resolve) -> str:
+    if "." in component.class_:
+        return component.class_
+    found = resolve(component, kind)
+    return f"{found.__module__}.{found.__qualname__}"
+
+
+def read_code(
+    roots: Mapping[str, Iterable[str]], project: Path, cache: Path
+) -> dict[str, CodeFingerprint]:
+    """Return the code of each stage, read from source files; nothing is imported.
+
+    `packages` are those that the components reach; `widened` names the project's files that were
+    taken whole.
+
+    Args:
+        roots: Import paths of the components that each stage uses.
+        project: The folder whose modules are the user's own.
+        cache: Where what was read of a file is kept until the file changes.
+    """
+    reader = CodeReader(project, cache)
+    codes = {}
+    for stage, paths in roots.items():
+        theirs = reader.fingerprint(paths)
+        ours = reader.fingerprint(
+            [f"prefect_torch.tasks.{stage}.{stage}", "prefect_torch.declaration.Declaration"]
+        )
+        widened = {k: v for k, v in theirs.widened.items() if not k.startswith("prefect_torch/")}
+        codes[stage] = CodeFingerprint({**ours.units, **theirs.units}, theirs.packages, widened)
+    return codes
