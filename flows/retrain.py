@@ -13,12 +13,11 @@ from prefect import State, flow, runtime
 from prefect.states import Completed
 
 from prefect_torch.documents import read_document
+from prefect_torch.results import RunSummary, StageResult
 from prefect_torch.tasks.chain import run_chain
-from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.job import Job, load_job
 from prefect_torch.tasks.prefect_artifacts import show_results
 from prefect_torch.tasks.prefect_tasks import evaluate, ingest, prepare, promote, train
-from prefect_torch.tasks.summary import RunSummary
 
 StageName = Literal["ingest", "prepare", "train", "evaluate", "promote"]
 _given: ContextVar[Job | None] = ContextVar("given", default=None)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from prefect_torch.documents import Document
     from prefect_torch.launch import Launcher
+    from prefect_torch.results import RunSummary
     from prefect_torch.tasks.job import Job
-    from prefect_torch.tasks.summary import RunSummary
 
 DONE, STAGE_FAILED, SPEC_WRONG, GATE_REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 

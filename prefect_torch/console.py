@@ -14,8 +14,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from prefect_torch.progress import Event, Finished, Progress, Started
+from prefect_torch.results import RunSummary
 from prefect_torch.tasks.plan import Decision
-from prefect_torch.tasks.summary import RunSummary
 
 STYLES = {"ran": "green", "reused": "cyan", "run": "yellow", "reuse": "cyan", "failed": "red"}
 SECONDS_BETWEEN_UPDATES = 0.1

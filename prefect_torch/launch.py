@@ -22,8 +22,8 @@ from prefect_torch.settings import load_settings
 from prefect_torch.store import Store, write_json
 
 if TYPE_CHECKING:
+    from prefect_torch.results import RunSummary
     from prefect_torch.tasks.job import Job
-    from prefect_torch.tasks.summary import RunSummary
 
 Say = Callable[[str], None]
 

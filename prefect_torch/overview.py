@@ -78,7 +78,7 @@ def show_overview(console: Console, found: dict[str, Any]) -> None:
     from rich.text import Text
 
     from prefect_torch.console import show_figures, show_stage
-    from prefect_torch.tasks.summary import RunSummary
+    from prefect_torch.results import RunSummary
 
     console.print(Text(f"store: {found['store']}"), soft_wrap=True)
     if not found["pipelines"]:

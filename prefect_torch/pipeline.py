@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from prefect_torch.declaration import Declaration
 from prefect_torch.documents import Document, document_from, read_document
 from prefect_torch.errors import ArtifactError
+from prefect_torch.results import RunSummary, StageResult
 from prefect_torch.spec import PipelineSpec
 from prefect_torch.store import Artifact, Store
 from prefect_torch.tasks.chain import run_chain, without_prefect
-from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.job import Job, load_job
 from prefect_torch.tasks.plan import Decision, make_plan
-from prefect_torch.tasks.summary import RunSummary
 
 if TYPE_CHECKING:
     import pandas as pd

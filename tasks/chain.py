@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from prefect_torch.errors import RunFailed
-from prefect_torch.tasks.context import StageResult
+from prefect_torch.results import RunSummary, StageResult
 from prefect_torch.tasks.job import Job
-from prefect_torch.tasks.summary import RunSummary, summarize
+from prefect_torch.tasks.summary import summarize
 
 Chain = Callable[[Job], Iterator[StageResult]]
 

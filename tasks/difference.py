@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from prefect_torch.errors import ArtifactError
 from prefect_torch.store import Artifact, Store
-from prefect_torch.tasks.reasons import differences
+from prefect_torch.tasks.reasons import code_differences, code_units, differences
 from prefect_torch.tasks.runs import PastRun
 from prefect_torch.tasks.stage import STAGES
 
@@ -98,13 +98,22 @@ def _stage(store: Store, name: str, a: PastRun, b: PastRun) -> StageDifference:
         same = digests[0] == digests[1]
         told = () if same else ("computed twice from the same, with other bytes",)
     else:
-        records = [store.record(result["fingerprint"]) for result in results if result]
-        before, after = records
-        if before is None or after is None:
-            told = (GONE,)
-        else:
-            told = tuple(differences(before.document, after.document))
+        told = _moved(store, results[0]["fingerprint"], results[1]["fingerprint"])
     return StageDifference(a=digests[0], b=digests[1], differences=told)
+
+
+def _moved(store: Store, a: str, b: str) -> tuple[str, ...]:
+    """Return what moved between two fingerprints, as far as the store remembers them."""
+    before, after = store.record(a), store.record(b)
+    if before is None or after is None:
+        return (GONE,)
+    told = list(differences(before.document, after.document))
+    old, new = (str(record.document.get("code", "")) for record in (before, after))
+    if old != new:
+        units = [code_units(store, digest) for digest in (old, new)]
+        known = list(code_differences(*units)) if all(units) else []
+        told += known or [f"code {old[:12]} → {new[:12]}"]
+    return tuple(told)
 
 
 def _metrics(store: Store, a: PastRun, b: PastRun) -> dict[str, MetricDifference]:

@@ -14,8 +14,9 @@ from prefect_torch.errors import ArtifactError, DataError
 from prefect_torch.fingerprint import Fingerprint
 from prefect_torch.progress import Finished, Started, tell
 from prefect_torch.registry import Champion, set_champion
+from prefect_torch.results import Outcome, StageResult
 from prefect_torch.store import Artifact, StageRecord, Store
-from prefect_torch.tasks.context import Outcome, StageContext, StageResult
+from prefect_torch.tasks.context import StageContext
 from prefect_torch.tasks.reasons import reasons_to_run, remember
 from prefect_torch.tasks.stage import Stage, source_identity
 

@@ -14,10 +14,10 @@ from prefect_torch.documents import Document
 from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
 from prefect_torch.interpolation import redact
 from prefect_torch.resolve import Trust, resolve
+from prefect_torch.results import StageResult
 from prefect_torch.settings import load_settings
 from prefect_torch.store import Store
 from prefect_torch.tasks.code import component_roots, read_code
-from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.execute import run_stage
 from prefect_torch.tasks.stage import STAGES
 
@@ -34,6 +34,10 @@ class Job:
     """The last stage to run; None for all."""
     run_id: str = field(default_factory=lambda: str(uuid4()))
     started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    document: Document | None = None
+    """What it was declared by, for whoever wants to run it again."""
+    origin: Origin = "file"
+    """Where the document came from."""
 
     def run(self, name: str, upstream: Mapping[str, StageResult]) -> StageResult:
         """Run one stage, or answer from the store.
@@ -73,6 +77,7 @@ def load_job(
     force: Collection[str] = (),
     until: str | None = None,
     store: str | Path | None = None,
+    project: Path | None = None,
 ) -> Job:
     """Check a document and return the job that runs it.
 
@@ -82,6 +87,7 @@ def load_job(
         force: Stages to compute whatever the store holds.
         until: The last stage to run.
         store: Root of the store; None for the installation's.
+        project: The folder of a document that is not a file's; None for the working folder.
 
     Raises:
         SpecError: Every problem of the document, or a stage that does not exist.
@@ -94,7 +100,7 @@ def load_job(
     settings = load_settings()
     spec = load_spec(document, settings, origin=origin)
     trust = Trust(settings.trusted_modules, origin == "file", origin == "python")
-    project = document.project or Path.cwd()
+    project = document.project or project or Path.cwd()
     roots = component_roots(spec, lambda component, kind: resolve(component, kind, trust, project))
     code = read_code(roots, project, settings.cache)
     declaration = Declaration(spec, project, trust, code)

@@ -14,6 +14,7 @@ from typing import Any
 from prefect_torch.errors import ArtifactError, PrefectTorchError, did_you_mean
 from prefect_torch.registry import champion_of
 from prefect_torch.store import MANIFEST, StageRecord, Store
+from prefect_torch.tasks.reasons import code_units
 from prefect_torch.tasks.runs import find_run, past_runs, pipeline_name
 from prefect_torch.tasks.stage import STAGES
 
@@ -32,6 +33,8 @@ class Step:
     """How it came to be; None where the store does not remember."""
     bytes: int | None
     """Size of its files; None if it is no longer in the store."""
+    code: Mapping[str, str]
+    """The units of code it was computed by, `nets.py: Block.forward` to digest; empty if unknown."""
     others: int
     """How many other fingerprints gave the same bytes."""
 
@@ -104,12 +107,13 @@ def lineage(store: Store, digest: str) -> dict[str, Step]:
 def _step(store: Store, records: Records, digest: str) -> Step:
     record = records.of(digest)
     others = max(len(records.by_artifact.get(digest, ())) - 1, 0)
+    code = code_units(store, str(record.document.get("code"))) if record else {}
     try:
         artifact = store.get(digest)
     except ArtifactError:  # gone or damaged; how it came to be is remembered all the same
-        return Step(digest, record.stage if record else "", record, None, others)
+        return Step(digest, record.stage if record else "", record, None, code, others)
     size = sum(file["bytes"] for file in artifact.files.values())
-    return Step(digest, artifact.kind, record, size, others)
+    return Step(digest, artifact.kind, record, size, code, others)
 
 
 def find_artifact(store: Store, text: str) -> str:
@@ -205,24 +209,21 @@ def _candidates(store: Store, records: Records, digests: Sequence[str]) -> str:
     return ", ".join(told) + (f" and {more} more" if more > 0 else "")
 
 
-def lineage_json(digest: str, steps: Mapping[str, Step]) -> dict[str, Any]:
+def lineage_json(steps: Mapping[str, Step]) -> dict[str, Any]:
     """Return a lineage as JSON values: the artifact first, its sources last."""
+    return {"artifact": next(iter(steps)), "steps": [_step_json(s) for s in steps.values()]}
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    document = step.record.document if step.record else {}
     return {
-        "artifact": digest,
-        "steps": [
-            {
-                "artifact": step.artifact,
-                "stage": step.stage or None,
-                "bytes": step.bytes,
-                "fingerprint": step.record.fingerprint if step.record else None,
-                **{
-                    name: (step.record.document.get(name) if step.record else None)
-                    for name in ("spec", "source", "code", "versions", "champion")
-                },
-                "upstream": dict(step.upstream),
-                "provenance": dict(step.record.provenance) if step.record else None,
-                "other_fingerprints": step.others,
-            }
-            for step in steps.values()
-        ],
+        "artifact": step.artifact,
+        "stage": step.stage or None,
+        "bytes": step.bytes,
+        "fingerprint": step.record.fingerprint if step.record else None,
+        **{name: document.get(name) for name in ("spec", "source", "versions", "champion")},
+        "code": {"digest": document.get("code"), "units": dict(step.code)},
+        "upstream": dict(step.upstream),
+        "provenance": dict(step.record.provenance) if step.record else None,
+        "other_fingerprints": step.others,
     }

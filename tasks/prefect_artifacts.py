@@ -11,7 +11,7 @@ from prefect.artifacts import (
 )
 
 from prefect_torch.plots import svg_data_uri
-from prefect_torch.tasks.summary import RunSummary
+from prefect_torch.results import RunSummary
 
 
 def show_results(summary: RunSummary) -> None:

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from prefect_torch.progress import listening
-from prefect_torch.tasks.context import StageResult
+from prefect_torch.results import StageResult
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.prefect_progress import PrefectProgress
 

@@ -49,7 +49,9 @@ def past_runs(store: Store) -> list[PastRun]:
             stages = summary["stages"].values()
             if not all({"fingerprint", "artifact"} <= stage.keys() for stage in stages):
                 raise KeyError("fingerprint")
-            found.append(PastRun(path.parent.name, summary["pipeline"], path.parent, ended, summary))
+            found.append(
+                PastRun(path.parent.name, summary["pipeline"], path.parent, ended, summary)
+            )
         except FileNotFoundError:
             continue  # removed while we looked
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -9,39 +9,15 @@ from importlib.metadata import version
 from io import StringIO
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 
 from prefect_torch.report import ReportData, ReportGate, ReportMetric, ReportStage, write_report
+from prefect_torch.results import RunSummary, StageResult
 from prefect_torch.store import write_text
-from prefect_torch.tasks.context import StageResult
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.plan import stages_until
 
 PACKAGES = ("prefect-torch", "prefect", "torch", "torchvision", "torchmetrics", "pyarrow")
-
-
-class RunSummary(BaseModel):
-    """What came of a run."""
-
-    model_config = ConfigDict(frozen=True)
-
-    run_id: str
-    pipeline: str
-    stages: dict[str, StageResult]
-    """Results of the stages that ended well, in order."""
-    metrics: dict[str, float] = {}
-    """Figures on the test split; empty before evaluate."""
-    promoted: bool | None = None
-    """Whether the gate let the model through; None before promote."""
-    gate: tuple[str, ...] = ()
-    """What the gate said."""
-    report: str | None = None
-    """Path of the HTML report; None before evaluate."""
-    failed: str | None = None
-    """The stage that failed, if one did."""
-    error: str | None = None
-    """What it failed with."""
 
 
 def summarize(
