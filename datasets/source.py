@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from prefect_torch.errors import DataError, did_you_mean
-from prefect_torch.fingerprint import digest_file, digest_json
+from prefect_torch.fingerprint import digest_files, digest_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,16 +100,17 @@ def shown(path: Path, project: Path) -> str:
 
 
 def files_identity(files: Sequence[Path], base: Path) -> dict[str, Any]:
-    """Return names (relative to `base`) and SHA-256 of files, in order; one digest for very many.
+    """Return names (relative to `base`) and BLAKE3 of files, in order; one digest for very many.
 
     Raises:
         DataError: A file cannot be read.
     """
     listed = []
+    digests = digest_files(files)
     for file in files:
         name = file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name
         try:
-            listed.append({"name": name, "sha256": digest_file(file)})
+            listed.append({"name": name, "blake3": next(digests)})
         except OSError as error:
             raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     if len(listed) > LISTED_FILES:

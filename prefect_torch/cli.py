@@ -143,9 +143,12 @@ def run(
     """
     from rich.console import Console
 
+    console = Console(stderr=json_)
+    summary = None if force else _answered(pipeline, overrides, until, store, local, console)
+    if summary is not None:
+        return _end(console, summary, json_)
     from prefect_torch.documents import read_document
 
-    console = Console(stderr=json_)
     document = read_document(pipeline).with_overrides(overrides)
     if local:
         summary = _run(_job(document, force, until, store), pipeline, console)
@@ -162,6 +165,36 @@ def run(
                     stack.pop_all()
                 raise
     return _end(console, summary, json_)
+
+
+def _answered(
+    pipeline: Path,
+    overrides: Sequence[str],
+    until: str | None,
+    store: str | None,
+    local: bool,
+    console: Console,
+) -> RunSummary | None:
+    """Show a run of which nothing has changed; None where a run is needed to tell.
+
+    With a server configured, the run belongs there.
+    """
+    from prefect_torch.prefect_settings import is_server_configured
+    from prefect_torch.unchanged import answer, ask
+
+    question = ask(pipeline, overrides, until, store)
+    if question is None or (not local and is_server_configured()):
+        return None
+    summary = answer(question)
+    if summary is not None:
+        from rich.text import Text
+
+        from prefect_torch.console import show_stage
+
+        console.print(Text.assemble((summary.pipeline, "bold"), f"  {pipeline}"), soft_wrap=True)
+        for result in summary.stages.values():
+            show_stage(console, result.stage, result.outcome, told="; ".join(result.reasons))
+    return summary
 
 
 def _run(

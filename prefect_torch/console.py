@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -15,7 +15,9 @@ from rich.text import Text
 
 from prefect_torch.progress import Event, Finished, Progress, Started
 from prefect_torch.results import RunSummary
-from prefect_torch.tasks.plan import Decision
+
+if TYPE_CHECKING:
+    from prefect_torch.tasks.plan import Decision
 
 STYLES = {"ran": "green", "reused": "cyan", "run": "yellow", "reuse": "cyan", "failed": "red"}
 SECONDS_BETWEEN_UPDATES = 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Declaration:
     """What its components may be imported from."""
     code: Mapping[str, CodeFingerprint] = field(default_factory=dict, compare=False)
     """The code that decides each stage's result, by stage."""
+    roots: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False)
+    """Import paths of the components that each stage uses, by stage."""
 
     def filled(self, component: Component, kind: Kind, facts: Mapping[str, Any]) -> Component:
         """Return the component with what the data decides filled in; `${…}` stays as written."""

@@ -48,6 +48,8 @@ class Document:
     """Line and column, from 1, of each key and list item."""
     overridden: Mapping[Keys, str] = field(default_factory=dict)
     """What was set over the file: keys to the text of the override, `optimizer.lr=fast`."""
+    text: str = ""
+    """The file as it was read; empty for a document that was built in Python."""
 
     @property
     def project(self) -> Path | None:
@@ -125,7 +127,7 @@ def read_document(path: Path | str) -> Document:
         tree, positions = _read_toml(path, text)
     else:
         tree, positions = _read_yaml(path, text)
-    document = Document(path, {}, positions)
+    document = Document(path, {}, positions, text=text)
     return replace(document, tree=_checked(tree, document.place))
 
 

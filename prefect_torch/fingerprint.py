@@ -1,22 +1,36 @@
-"""SHA-256 of what decides a result: canonical JSON, files, and the spec fields marked so.
+"""Digests of what decides a result: canonical JSON, files, and the spec fields marked so.
 
 A key is made of content: bytes, spec, upstream digests, versions. Never of paths, times or ids.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-CHUNK_BYTES = 1 << 20
+LARGE_BYTES = 64 << 20
+"""A file above it is hashed by all threads together; smaller ones by one thread each."""
+
+BLOCK_BYTES, LARGE_BLOCK_BYTES = 1 << 20, 16 << 20
+"""Read at a time; for large files so much that the threads have enough to share."""
+
+TOGETHER_BYTES = 4 << 20
+"""Several files of more bytes in all are hashed at the same time; below, threads cost more."""
+
+FILES_AHEAD = 1000
+"""Up to so many files are given to the threads before their digests are asked for."""
+
+MOST_THREADS = 8
 
 
 class Decides:
@@ -58,12 +72,66 @@ def digest_json(value: Any) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """Return the SHA-256 (hexadecimal) of a file's bytes, read in bounded memory."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(CHUNK_BYTES):
-            found.update(block)
+    """Return the BLAKE3 (hexadecimal) of a file's bytes, read in bounded memory.
+
+    Blocks and not a memory map: a file cut short under a map kills the process.
+    """
+    from blake3 import blake3
+
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        large = size > LARGE_BYTES
+        found = blake3(max_threads=blake3.AUTO if large and _may_thread() else 1)
+        most = LARGE_BLOCK_BYTES if large else BLOCK_BYTES
+        block = memoryview(bytearray(min(size + 1, most)))
+        while count := file.readinto(block):
+            found.update(block[:count])
     return found.hexdigest()
+
+
+def digest_files(paths: Sequence[Path]) -> Iterator[str]:
+    """Yield the digest of each file in order, several hashed at once where that is faster.
+
+    Raises:
+        OSError: The file whose turn it is cannot be read.
+    """
+    if not _worth_threads(paths):
+        yield from map(digest_file, paths)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(paths), FILES_AHEAD):
+            batch = paths[start : start + FILES_AHEAD]
+            small = {p: pool.submit(digest_file, p) for p in batch if _size(p) <= LARGE_BYTES}
+            for path in batch:
+                yield small[path].result() if path in small else digest_file(path)
+
+
+def _worth_threads(paths: Sequence[Path]) -> bool:
+    total = 0
+    for count, path in enumerate(paths):
+        total += _size(path)
+        if count and total > TOGETHER_BYTES:
+            return True
+    return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:  # told when it is read
+        return 0
+
+
+_threads_of = 0
+
+
+def _may_thread() -> bool:
+    """Tell whether this process may use BLAKE3's threads: a fork has its parent's, all dead."""
+    global _threads_of
+    _threads_of = _threads_of or os.getpid()
+    return _threads_of == os.getpid()
 
 
 def fingerprint(document: Mapping[str, Any]) -> Fingerprint:
@@ -73,6 +141,8 @@ def fingerprint(document: Mapping[str, Any]) -> Fingerprint:
 
 def deciding_fields(model: BaseModel, stage: str, prefix: str = "") -> dict[str, Any]:
     """Return the fields that decide a stage's result, as dotted path to JSON value."""
+    from pydantic import BaseModel
+
     found: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         path = f"{prefix}{name}"
@@ -87,6 +157,8 @@ def deciding_fields(model: BaseModel, stage: str, prefix: str = "") -> dict[str,
 
 def _plain(value: Any) -> Any:
     """Turn models, tuples and mappings into JSON values; infinities, which it lacks, into text."""
+    from pydantic import BaseModel
+
     if isinstance(value, BaseModel):
         return _plain(value.model_dump(by_alias=True))
     if isinstance(value, float) and not math.isfinite(value):
@@ -98,8 +170,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@functools.cache
 def minor_version(package: str) -> str:
     """Return `2.15` for an installed package of version 2.15.0, or `absent`."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return ".".join(version(package).split("+")[0].split(".")[:2])
     except PackageNotFoundError:

@@ -1,6 +1,7 @@
 """Imports the modules that lie beside a pipeline file, whatever else bears their names.
 
 The folder goes to the front of `sys.path` and stays there, so that worker processes find them too.
+Modules whose files change while the process lives are imported anew (see `source_imports.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import ModuleType
 
 from prefect_torch.errors import Problem, SpecError
 from prefect_torch.kinds import STOCK
+from prefect_torch.source_imports import SourceImporter, has_changed
 
 _importing = threading.RLock()
 _projects: dict[Path, dict[str, ModuleType]] = {}
@@ -46,7 +48,7 @@ def import_from_project(project: Path, name: str) -> ModuleType:
         SpecError: The module does not exist or fails, with the file and line of the failure.
     """
     with _importing:
-        own = _projects.setdefault(project, {})
+        own = _known(project)
         _enter(project, own)
         _require_own(project, name.split(".")[0])
         aside = _set_aside(project, own)
@@ -60,6 +62,38 @@ def import_from_project(project: Path, name: str) -> ModuleType:
                 sys.modules.pop(namesake, None)
             sys.modules.update(aside)
         return module
+
+
+def have_changed(project: Path) -> bool:
+    """Whether a file of a folder is no longer what this process imported from it."""
+    project = project.resolve()
+    with _importing:
+        modules = {**_known(project), **_modules_of(project)}
+        return any(has_changed(module) for module in modules.values())
+
+
+def forget_changed(project: Path) -> None:
+    """Have a folder's modules imported anew if the file of any has changed.
+
+    All of them: those that import a changed one hold on to what they took from it. Objects made
+    before keep the code they were made with.
+    """
+    project = project.resolve()
+    with _importing:
+        if not have_changed(project):
+            return
+        own = _projects[project]
+        for name, module in {**own, **_modules_of(project)}.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+        own.clear()
+        importlib.invalidate_caches()
+
+
+def _known(project: Path) -> dict[str, ModuleType]:
+    """Return the modules of a project so far; from now on its imports are watched."""
+    _importer.install()
+    return _projects.setdefault(project, {})
 
 
 def _enter(project: Path, own: Mapping[str, ModuleType]) -> None:
@@ -114,7 +148,7 @@ def _modules_of(project: Path) -> dict[str, ModuleType]:
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if name.split(".")[0] in names and _lies_in(module, name, project)
+        if name.split(".")[0] in names - set(STOCK) and _lies_in(module, name, project)
     }
 
 
@@ -122,12 +156,22 @@ def _lies_in(module: ModuleType | None, name: str, project: Path) -> bool:
     """Whether a module's top-level file or folder lies right in a folder."""
     file = getattr(module, "__file__", None)
     places = [file] if file else list(getattr(module, "__path__", []))
-    for place in places:
-        path = Path(place).resolve()
-        up = name.count(".") + (1 if path.name == "__init__.py" else 0)
-        if len(path.parents) > up and path.parents[up] == project:
-            return True
-    return False
+    return any(_is_at(place, name, project) for place in places)
+
+
+def _is_at(place: str, name: str, project: Path) -> bool:
+    """Whether a file or folder is where a module of this name lies in a project."""
+    path = Path(place).resolve()
+    up = name.count(".") + (1 if path.name == "__init__.py" else 0)
+    return len(path.parents) > up and path.parents[up] == project
+
+
+def _is_of_known_project(file: str, name: str) -> bool:
+    top = name.split(".")[0]
+    return top not in STOCK and any(_is_at(file, name, project) for project in list(_projects))
+
+
+_importer = SourceImporter(_is_of_known_project)
 
 
 def _import_failure(project: Path, name: str, error: BaseException) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 from prefect_torch.errors import RunFailed
 from prefect_torch.results import RunSummary, StageResult
+from prefect_torch.settings import load_settings
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.summary import summarize
+from prefect_torch.unchanged import Question, keep_answer
 
 Chain = Callable[[Job], Iterator[StageResult]]
 
@@ -31,7 +33,24 @@ def run_chain(job: Job, chain: Chain) -> RunSummary:
     except Exception as error:
         summary = summarize(job, results, error)
         raise RunFailed(f"{summary.failed} failed: {error}", summary) from error
-    return summarize(job, results)
+    summary = summarize(job, results)
+    _keep_answer(job, summary)
+    return summary
+
+
+def _keep_answer(job: Job, summary: RunSummary) -> None:
+    """Keep what the result of running a file depends on, so that the next run can be short."""
+    document, roots = job.document, job.declaration.roots
+    if document is None or document.path is None or job.origin != "file":
+        return
+    if len(roots["ingest"]) != 1:  # a source that is built from others must be built to be known
+        return
+    overrides = tuple(document.overridden.values())
+    question = Question(
+        document.path.resolve(), document.text, overrides, job.until, job.store, load_settings()
+    )
+    source = job.declaration.spec.data.source
+    keep_answer(question, roots, (roots["ingest"][0], source.args), summary)
 
 
 def without_prefect(job: Job) -> Iterator[StageResult]:

@@ -1,12 +1,10 @@
-"""The code that decides each stage's result: its own function's, and that of its components."""
+"""Which components each stage uses: the roots of the code that decides its result."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from prefect_torch.code_fingerprint import CodeFingerprint, CodeReader
 from prefect_torch.components import Component, Kind
 from prefect_torch.spec import PipelineSpec
 
@@ -80,28 +78,3 @@ def _path(component: Component, kind: Kind | None, resolve: Resolve) -> str:
         return component.class_
     found = resolve(component, kind)
     return f"{found.__module__}.{found.__qualname__}"
-
-
-def read_code(
-    roots: Mapping[str, Iterable[str]], project: Path, cache: Path
-) -> dict[str, CodeFingerprint]:
-    """Return the code of each stage, read from source files; nothing is imported.
-
-    `packages` are those that the components reach; `widened` names the project's files that were
-    taken whole.
-
-    Args:
-        roots: Import paths of the components that each stage uses.
-        project: The folder whose modules are the user's own.
-        cache: Where what was read of a file is kept until the file changes.
-    """
-    reader = CodeReader(project, cache)
-    codes = {}
-    for stage, paths in roots.items():
-        theirs = reader.fingerprint(paths)
-        ours = reader.fingerprint(
-            [f"prefect_torch.tasks.{stage}.{stage}", "prefect_torch.declaration.Declaration"]
-        )
-        widened = {k: v for k, v in theirs.widened.items() if not k.startswith("prefect_torch/")}
-        codes[stage] = CodeFingerprint({**ours.units, **theirs.units}, theirs.packages, widened)
-    return codes

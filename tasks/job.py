@@ -13,11 +13,13 @@ from prefect_torch.declaration import Declaration
 from prefect_torch.documents import Document
 from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
 from prefect_torch.interpolation import redact
+from prefect_torch.project_modules import forget_changed, have_changed
 from prefect_torch.resolve import Trust, resolve
 from prefect_torch.results import StageResult
 from prefect_torch.settings import load_settings
+from prefect_torch.stage_code import read_code
 from prefect_torch.store import Store
-from prefect_torch.tasks.code import component_roots, read_code
+from prefect_torch.tasks.code import component_roots
 from prefect_torch.tasks.execute import run_stage
 from prefect_torch.tasks.stage import STAGES
 
@@ -98,10 +100,14 @@ def load_job(
                 message = f'found "{name}", expected a stage; {did_you_mean(name, STAGES)}'
                 raise SpecError([Problem(f"--{option}", "", message)])
     settings = load_settings()
+    folder = document.project or project or Path.cwd()
+    forget_changed(folder)
     spec = load_spec(document, settings, origin=origin)
     trust = Trust(settings.trusted_modules, origin == "file", origin == "python")
-    project = document.project or project or Path.cwd()
-    roots = component_roots(spec, lambda component, kind: resolve(component, kind, trust, project))
-    code = read_code(roots, project, settings.cache)
-    declaration = Declaration(spec, project, trust, code)
-    return Job(declaration, Store(store or settings.store), frozenset(force), until)
+    roots = component_roots(spec, lambda component, kind: resolve(component, kind, trust, folder))
+    code = read_code(roots, folder, settings.cache)
+    if have_changed(folder):  # in this moment: what was imported may not be what was read
+        return load_job(document, origin, force=force, until=until, store=store, project=project)
+    declaration = Declaration(spec, folder, trust, code, roots)
+    kept = Store(store or settings.store)
+    return Job(declaration, kept, frozenset(force), until, document=document, origin=origin)

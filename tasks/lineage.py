@@ -34,7 +34,7 @@ class Step:
     bytes: int | None
     """Size of its files; None if it is no longer in the store."""
     code: Mapping[str, str]
-    """The units of code it was computed by, `nets.py: Block.forward` to digest; empty if unknown."""
+    """Units of code that computed it, `nets.py: Block.forward` to digest; empty if unknown."""
     others: int
     """How many other fingerprints gave the same bytes."""
 

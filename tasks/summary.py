@@ -16,6 +16,7 @@ from prefect_torch.results import RunSummary, StageResult
 from prefect_torch.store import write_text
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.plan import stages_until
+from prefect_torch.tasks.rerun import remember_document
 
 PACKAGES = ("prefect-torch", "prefect", "torch", "torchvision", "torchmetrics", "pyarrow")
 
@@ -51,6 +52,7 @@ def summarize(
         failed=ahead[0] if error is not None and ahead else None,
         error=f"{type(error).__name__}: {error}" if error is not None else None,
     )
+    remember_document(job, folder)
     write_text(folder / "run.json", summary.model_dump_json(indent=1) + "\n")
     if summary.report:
         write_report(report, _report_data(job, summary, decision, ahead))

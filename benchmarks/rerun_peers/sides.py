@@ -162,6 +162,16 @@ PREFECT = Side(
     training_part="home/storage/*",
 )
 EMPTY = replace(PREFECT, name="Prefect, four empty tasks", command=("python", "empty.py"))
+KEDRO = Side(
+    "Kedro",
+    "kedro",
+    ("kedro", "run"),
+    setup=(("mkdir", "conf/local"),),  # Kedro insists on it, and git keeps no empty folder
+    environment={"KEDRO_DISABLE_TELEMETRY": "1"},
+    parameters="conf/base/parameters.json",
+    requirements=("kedro>=1,<2", "kedro-datasets"),
+    watched="src/digits_kedro/pipeline_registry.py",
+)
 PEERS = (
     Side(
         "DVC",
@@ -172,16 +182,8 @@ PEERS = (
         requirements=("dvc",),
         watched="stages/train.py",
     ),
-    Side(
-        "Kedro",
-        "kedro",
-        ("kedro", "run"),
-        setup=(("mkdir", "conf/local"),),  # Kedro insists on it, and git keeps no empty folder
-        environment={"KEDRO_DISABLE_TELEMETRY": "1"},
-        parameters="conf/base/parameters.json",
-        requirements=("kedro>=1,<2", "kedro-datasets"),
-        watched="src/digits_kedro/pipeline_registry.py",
-    ),
+    KEDRO,
+    replace(KEDRO, name="Kedro, only missing", command=("kedro", "run", "--only-missing-outputs")),
     Side(
         "Metaflow",
         "metaflow",
