@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from prefect_torch.checked import Checked
 from prefect_torch.component_places import ComponentPlace, component_places, nested_components
 from prefect_torch.components import Component
 from prefect_torch.documents import Document
@@ -19,7 +20,7 @@ from prefect_torch.interpolation import references
 from prefect_torch.positions import Keys, dotted
 from prefect_torch.resolve import Trust, resolve
 from prefect_torch.settings import Settings
-from prefect_torch.signatures import FILLED, GIVEN, check_arguments, parameters_of
+from prefect_torch.signatures import FILLED, GIVEN, check_arguments, given_to, parameters_of
 from prefect_torch.spec import PipelineSpec
 from prefect_torch.spec_errors import field_problems
 
@@ -58,8 +59,9 @@ def check(
         spec = PipelineSpec.model_validate_json(text, strict=True)
     except ValidationError as error:
         found += field_problems(error, document.tree)
+    checked = Checked(settings.cache, document.project)
     for place in component_places(PipelineSpec, document.tree):
-        found += _component_problems(place, document, settings, origin)
+        found += _component_problems(place, document, settings, origin, checked)
     found += _cross_field_problems(document.tree)
     found += _reference_problems(document.tree)
     problems = _in_file_order(document, found)
@@ -80,24 +82,35 @@ def trust_for(document: Document, keys: Keys, settings: Settings, origin: Origin
 
 
 def _component_problems(
-    place: ComponentPlace, document: Document, settings: Settings, origin: Origin
+    place: ComponentPlace,
+    document: Document,
+    settings: Settings,
+    origin: Origin,
+    checked: Checked,
 ) -> Iterator[Found]:
     """Yield what is wrong with a component, its arguments, and the components in those."""
     component = Component.model_validate(place.raw)
     trust = trust_for(document, place.keys, settings, origin)
     given = GIVEN.get(place.kind, frozenset()) if place.kind else place.given
+    inside = list(nested_components(component.args, place.keys, given))
+    if not inside and checked.arguments(component, place.kind, trust, given):
+        return
     try:
         target = resolve(component, place.kind, trust, document.project)
     except SpecError as error:
         name = (*place.keys, "class") if isinstance(place.raw, Mapping) else place.keys
         yield name, error.problems[0].message
     else:
-        given = given if place.kind else given & parameters_of(target)
+        taken = given if place.kind else given & parameters_of(target)
         filled = FILLED.get(place.kind, frozenset()) if place.kind else frozenset()
-        for problem in check_arguments(target, component.args, given, filled):
+        problems = check_arguments(target, component.args, taken, filled)
+        for problem in problems:
             yield (*place.keys, *problem.path), problem.message
-    for nested in nested_components(component.args, place.keys, given):
-        yield from _component_problems(nested, document, settings, origin)
+        if not problems:
+            checked.keep(component, place.kind, trust, given, target)
+        inside = list(nested_components(component.args, place.keys, taken))
+    for nested in inside:
+        yield from _component_problems(nested, document, settings, origin, checked)
 
 
 def _cross_field_problems(tree: Mapping[str, Any]) -> Iterator[Found]:

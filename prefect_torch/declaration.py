@@ -54,4 +54,5 @@ class Declaration:
     def _folder(self, source: Component) -> dict[str, Any]:
         """Give a source that asks for `project` the folder its relative paths start from."""
         target = resolve(source, "source", self.trust, self.project)
-        return {"project": self.project} if "project" in parameters_of(target) else {}
+        asked = "project" in parameters_of(target) and "project" not in source.args
+        return {"project": self.project} if asked else {}

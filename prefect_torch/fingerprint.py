@@ -24,8 +24,11 @@ LARGE_BYTES = 64 << 20
 BLOCK_BYTES, LARGE_BLOCK_BYTES = 1 << 20, 16 << 20
 """Read at a time; for large files so much that the threads have enough to share."""
 
-TOGETHER_BYTES = 4 << 20
-"""Several files of more bytes in all are hashed at the same time; below, threads cost more."""
+SMALL_BYTES = 256 << 10
+"""Files up to it are read one after the other: threads would only wait for the interpreter."""
+
+TOGETHER_BYTES = 32 << 20
+"""Several files of more bytes in all are hashed at once; below, starting threads costs more."""
 
 FILES_AHEAD = 1000
 """Up to so many files are given to the threads before their digests are asked for."""
@@ -103,18 +106,18 @@ def digest_files(paths: Sequence[Path]) -> Iterator[str]:
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         for start in range(0, len(paths), FILES_AHEAD):
             batch = paths[start : start + FILES_AHEAD]
-            small = {p: pool.submit(digest_file, p) for p in batch if _size(p) <= LARGE_BYTES}
+            started = {p: pool.submit(digest_file, p) for p in batch if _is_medium(_size(p))}
             for path in batch:
-                yield small[path].result() if path in small else digest_file(path)
+                yield started[path].result() if path in started else digest_file(path)
 
 
 def _worth_threads(paths: Sequence[Path]) -> bool:
-    total = 0
-    for count, path in enumerate(paths):
-        total += _size(path)
-        if count and total > TOGETHER_BYTES:
-            return True
-    return False
+    medium = [size for size in map(_size, paths) if _is_medium(size)]
+    return len(medium) > 1 and sum(medium) > TOGETHER_BYTES
+
+
+def _is_medium(size: int) -> bool:
+    return SMALL_BYTES < size <= LARGE_BYTES
 
 
 def _size(path: Path) -> int:

@@ -67,6 +67,7 @@ def _sweep_object(store: Store, path: Path) -> int:
             if path.name in store.live.digests():
                 return 0
             aside = store.set_aside(path)
+            (store.root / "verified" / f"{path.name}.json").unlink(missing_ok=True)
     return discard(aside)
 
 

@@ -99,7 +99,7 @@ def _text(value: Any) -> str:
 def mermaid(steps: Mapping[str, Step]) -> str:
     """Return a Mermaid flowchart, from the source to the artifact."""
     lines = ["flowchart TD"]
-    for step in reversed(steps.values()):
+    for step in [*steps.values()][::-1]:
         name = f"a{step.artifact[:DIGITS]}"
         source = step.record.document.get("source") if step.record else None
         if source is not None:
@@ -108,7 +108,7 @@ def mermaid(steps: Mapping[str, Step]) -> str:
         details = [f"{label}: {text}" for label, text in _details(step) if label != "source"]
         head = f"{step.stage or 'unknown stage'} {step.artifact[:DIGITS]}"
         lines.append(f"    {name}[{_label([head, *details])}]")
-    for step in reversed(steps.values()):
+    for step in [*steps.values()][::-1]:
         for upstream in step.upstream.values():
             lines.append(f"    a{upstream[:DIGITS]} --> a{step.artifact[:DIGITS]}")
     return "\n".join(lines)
@@ -116,7 +116,10 @@ def mermaid(steps: Mapping[str, Step]) -> str:
 
 def _label(lines: list[str]) -> str:
     """Return lines as a Mermaid label, in which `"`, `<` and `#` would mean something."""
-    cut = [line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…" for line in lines]
+    cut = [
+        line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…"
+        for line in lines
+    ]
     escapes = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;"}
     safe = ["".join(escapes.get(letter, letter) for letter in line) for line in cut]
     return '"' + "<br/>".join(safe) + '"'

@@ -39,8 +39,9 @@ FILLED: Mapping[Kind, frozenset[str]] = {
     "loss": SIZES,
     "metric": SIZES,
     "scheduler": frozenset({"total_steps", "T_max", "steps_per_epoch", "epochs"}),
+    "source": frozenset({"project"}),
 }
-"""Arguments that the data decides where the spec is silent, by kind."""
+"""Arguments that the data (a source's `project`: the file) decides where the spec is silent."""
 
 _METRIC_OPTIONS: Mapping[str, Any] = {
     "compute_on_cpu": bool,
@@ -115,6 +116,16 @@ def check_arguments(
         message = f"{name} also needs {', '.join(missing)}; add it beside class"
         problems.append(ArgumentProblem((), message))
     return problems
+
+
+def given_to(target: Callable[..., Any], kind: Kind) -> frozenset[str]:
+    """Return the arguments that the engine supplies to a target where a kind is asked for.
+
+    A function in the place of a transform is given the picture as its first argument.
+    """
+    if kind == "transform" and not inspect.isclass(target):
+        return frozenset(list(_signature(target).parameters)[:1])
+    return GIVEN.get(kind, frozenset())
 
 
 def parameters_of(target: Callable[..., Any]) -> set[str]:

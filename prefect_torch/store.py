@@ -215,7 +215,7 @@ class Store:
         return True
 
     def set_aside(self, path: Path) -> Path:
-        """Take a folder out of `objects/` in one step, so that no half of it is ever found there."""
+        """Take a folder out of `objects/` in one step, so that no half is ever found there."""
         from prefect_torch.leftovers import REMOVED
 
         aside = self.root / "partial" / f"{path.name}.{os.urandom(4).hex()}{REMOVED}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 12
 DIGITS = 12
+MISSING = "\N{EN DASH}"
 
 
 def show_garbage(console: Console, garbage: Sequence[Garbage], kept: Findings, word: str) -> None:
@@ -83,7 +84,9 @@ def show_difference(console: Console, found: RunDifference) -> None:
         console.print(Text(remark, "yellow"), soft_wrap=True)
     for name, stage in found.stages.items():
         same = stage.a == stage.b
-        line = Text(f"  {name:<9} ").append("same" if same else "differs", "cyan" if same else "yellow")
+        line = Text(f"  {name:<9} ").append(
+            "same" if same else "differs", "cyan" if same else "yellow"
+        )
         if same and stage.differences:
             line.append("  all the same bytes", "dim")
         console.print(line, soft_wrap=True)
@@ -106,17 +109,19 @@ def _metrics(found: RunDifference) -> Table:
         ("epochs trained", found.training.epochs),
         ("epoch chosen", found.training.chosen),
     ):
-        change = f"{b - a:+d}" if a is not None and b is not None else "–"
+        change = f"{b - a:+d}" if a is not None and b is not None else MISSING
         table.add_row(Text(name), _number(a), _number(b), change, "")
     return table
 
 
 def _row(metric: MetricDifference) -> tuple[str, str, str, Text]:
-    a, b = (figure(value) if value is not None else "–" for value in (metric.a, metric.b))
-    change = "–" if metric.change is None else f"{'+' if metric.change > 0 else ''}{figure(metric.change)}"
+    a, b = (figure(value) if value is not None else MISSING for value in (metric.a, metric.b))
+    change = MISSING
+    if metric.change is not None:
+        change = f"{'+' if metric.change > 0 else ''}{figure(metric.change)}"
     words = {True: Text("better", "green"), False: Text("worse", "red"), None: Text("")}
     return a, b, change, words[metric.better]
 
 
 def _number(value: int | None) -> str:
-    return "–" if value is None else str(value)
+    return MISSING if value is None else str(value)

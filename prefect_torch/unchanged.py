@@ -129,11 +129,11 @@ def _still_true(kept: Mapping[str, Any], name: str, question: Question) -> bool:
     if any(minor_version(package) != then for package, then in kept["versions"].items()):
         return False
     project = question.path.parent
-    code = read_code(kept["roots"], project, question.settings.cache)
+    code = read_code(kept["roots"], project, question.settings.cache / "code")
     if any(digest_json(code[stage].units) != then for stage, then in kept["code"].items()):
         return False
     source = kept["source"]
-    return _identity(source["class"], source["args"], project) == source["identity"]
+    return bool(_identity(source["class"], source["args"], project) == source["identity"])
 
 
 def _identity(name: str, args: Mapping[str, Any], project: Path) -> Any:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prefect_torch.components import Component, Kind
 from prefect_torch.spec import PipelineSpec
 
-Resolve = Any
-"""From a component and its kind to the class it names (`resolve.resolve` with its trust)."""
+PathOf = Callable[[Component, Kind | None], str]
+"""From a component and its kind to the import path that its name stands for."""
 
 
-def component_roots(spec: PipelineSpec, resolve: Resolve) -> dict[str, list[str]]:
+def component_roots(spec: PipelineSpec, path_of: PathOf) -> dict[str, list[str]]:
     """Return the import paths of the components that each stage uses, by stage.
 
     Args:
         spec: The checked spec.
-        resolve: Turns a component and its kind into a class, for short names.
+        path_of: Turns a component and its kind into an import path.
     """
     return {
-        stage: sorted({_path(each, kind, resolve) for each, kind in used})
+        stage: sorted({path_of(each, kind) for each, kind in used})
         for stage, used in _used(spec).items()
     }
 
@@ -71,10 +71,3 @@ def _inside(value: Any) -> Iterator[Component]:
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from _inside(item)
-
-
-def _path(component: Component, kind: Kind | None, resolve: Resolve) -> str:
-    if "." in component.class_:
-        return component.class_
-    found = resolve(component, kind)
-    return f"{found.__module__}.{found.__qualname__}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import platform
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
+from importlib import import_module
 
 from prefect_torch.declaration import Declaration
 from prefect_torch.errors import ArtifactError, DataError
@@ -108,6 +110,9 @@ def _compute(
         artifact.verify()
     with store.staging(key.key) as output:
         context = StageContext(declaration, inputs, output, store)
+        if stage.name == "train" and "torchmetrics" in declaration.code["evaluate"].packages:
+            # It takes seconds, and evaluate will ask for it: import it beside the training.
+            threading.Thread(target=import_module, args=("torchmetrics",), daemon=True).start()
         stage.compute(context)
         _check_source_stood_still(stage, declaration, key)
         artifact = store.commit(output, stage.name)

@@ -22,6 +22,7 @@ from prefect_torch.registry import champion_of
 from prefect_torch.store import Store
 from prefect_torch.tasks.lineage import Records, upstream_of
 from prefect_torch.tasks.runs import PastRun, past_runs
+from prefect_torch.tasks.stage import STAGES
 
 Kind = Literal["runs", "records", "code", "objects", "leftovers"]
 KINDS: tuple[Kind, ...] = ("objects", "records", "code", "runs", "leftovers")
@@ -66,8 +67,8 @@ class Findings:
 class _Reach:
     """What must stay."""
 
-    artifacts: frozenset[str]
-    runs: frozenset[str]
+    artifacts: set[str]
+    runs: set[str]
 
 
 def find_garbage(store: Store, keep: int) -> Findings:
@@ -164,7 +165,9 @@ def _reach(store: Store, keep: int, known: Records, resumable: bool) -> _Reach:
     if resumable:
         # Unfinished training names nothing; what each pipeline came to last is what it waits for.
         artifacts |= {*_latest(store)}
-    return _Reach(_with_upstream(artifacts, known), frozenset(run.run_id for run in kept))
+    # A run that was answered from another one shows that one's report.
+    reports = {Path(run.summary.get("report") or "").parent.name for run in kept}
+    return _Reach(_with_upstream(artifacts, known), reports | {run.run_id for run in kept})
 
 
 def _champions(store: Store) -> Iterator[str]:
@@ -183,6 +186,8 @@ def _latest(store: Store) -> Iterator[str]:
 
 def _latest_documents(store: Store) -> Iterator[dict[str, Any]]:
     for path in store.root.glob("latest/*/*.json"):
+        if path.stem not in STAGES:
+            continue
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -191,7 +196,7 @@ def _latest_documents(store: Store) -> Iterator[dict[str, Any]]:
             yield found
 
 
-def _with_upstream(digests: Iterable[str], known: Records) -> frozenset[str]:
+def _with_upstream(digests: Iterable[str], known: Records) -> set[str]:
     found: set[str] = set()
     waiting = [*digests]
     while waiting:
@@ -200,7 +205,7 @@ def _with_upstream(digests: Iterable[str], known: Records) -> frozenset[str]:
             found.add(digest)
             record = known.of(digest)
             waiting += upstream_of(record) if record else ()
-    return frozenset(found)
+    return found
 
 
 def _can_resume(store: Store, path: Path) -> bool:

@@ -8,7 +8,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
 
+from prefect_torch.checked import Checked
 from prefect_torch.checking import Origin, load_spec
+from prefect_torch.components import Component, Kind
 from prefect_torch.declaration import Declaration
 from prefect_torch.documents import Document
 from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
@@ -104,8 +106,19 @@ def load_job(
     forget_changed(folder)
     spec = load_spec(document, settings, origin=origin)
     trust = Trust(settings.trusted_modules, origin == "file", origin == "python")
-    roots = component_roots(spec, lambda component, kind: resolve(component, kind, trust, folder))
-    code = read_code(roots, folder, settings.cache)
+    checked = Checked(settings.cache, document.project)
+
+    def path_of(component: Component, kind: Kind | None) -> str:
+        if "." in component.class_:
+            return component.class_
+        known = checked.path(component, kind, trust)
+        if known is not None:
+            return known
+        found = resolve(component, kind, trust, folder)
+        return f"{found.__module__}.{found.__qualname__}"
+
+    roots = component_roots(spec, path_of)
+    code = read_code(roots, folder, settings.cache / "code")
     if have_changed(folder):  # in this moment: what was imported may not be what was read
         return load_job(document, origin, force=force, until=until, store=store, project=project)
     declaration = Declaration(spec, folder, trust, code, roots)

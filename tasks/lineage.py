@@ -100,7 +100,7 @@ def lineage(store: Store, digest: str) -> dict[str, Step]:
         each = waiting.pop()
         if each not in steps:
             steps[each] = _step(store, records, each)
-            waiting += reversed(steps[each].upstream.values())
+            waiting += [*steps[each].upstream.values()][::-1]
     return steps
 
 

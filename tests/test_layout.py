@@ -40,10 +40,13 @@ MODULES: dict[str, tuple[str, ...]] = {
         "embedded_server",
         "failure",
         "launch",
+        "lineage_views",
         "overview",
         "pipeline",
         "prefect_settings",
         "project",
+        "store_commands",
+        "store_views",
     ),
 }
 WITHOUT_PREFECT = ("datasets", "models", "training")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torchmetrics import Metric
 
 from prefect_torch.errors import TrainingError
 from prefect_torch.training.objectives import Outputs
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
 
 
 def measure(name: str, metric: Metric, outputs: Outputs) -> float:

@@ -179,6 +179,8 @@ def _killed(side: Side, new: NewProject) -> str:
     """Kill a run at 60 % of its time, which lies in its training, and run it again."""
     reference = new(side)
     whole = reference.run(LONGER_LR, LONGER)
+    if whole.code:
+        return f"first run failed: {_last_words(whole)}"
     project = new(side)
     project.choose(LONGER_LR, LONGER)
     process = start(project.program(side.command), project.folder, project.environment())
@@ -200,4 +202,5 @@ def _verdict(found: dict[str, float], right: dict[str, float]) -> str:
 
 def _last_words(ended: Ended) -> str:
     lines = [line.strip() for line in ended.output.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("{")]  # the line of `run --json`
     return lines[-1][:80].replace("|", "/") if lines else f"exit code {ended.code}"

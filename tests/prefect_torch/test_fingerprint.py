@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from prefect_torch import fingerprint as module
 from prefect_torch.components import Component, Part
 from prefect_torch.fingerprint import (
     Decides,
@@ -19,6 +22,7 @@ from prefect_torch.fingerprint import (
     canonical_json,
     deciding_fields,
     digest_file,
+    digest_files,
     digest_json,
     fingerprint,
     minor_version,
@@ -175,3 +179,59 @@ def test_a_file_has_the_digest_of_its_bytes(tmp_path: Path, size: int) -> None:
 def test_a_version_is_told_without_its_patch_level() -> None:
     assert minor_version("torch").count(".") == 1
     assert minor_version("no-such-package") == "absent"
+
+
+@pytest.mark.parametrize("large", [20, 1 << 30])
+def test_files_have_the_digests_of_each_in_order(
+    tmp_path: Path, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER_BYTES", 50)
+    monkeypatch.setattr(module, "SMALL_BYTES", 5)
+    monkeypatch.setattr(module, "LARGE_BYTES", large)
+    monkeypatch.setattr(module, "FILES_AHEAD", 7)
+    contents = [bytes([count]) * count for count in range(40)]
+    paths = [tmp_path / str(count) for count in range(40)]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    assert list(digest_files(paths)) == [blake3(content).hexdigest() for content in contents]
+
+
+def test_a_file_that_cannot_be_read_is_told_when_its_turn_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER_BYTES", 1)
+    monkeypatch.setattr(module, "SMALL_BYTES", 1)
+    (tmp_path / "a").write_bytes(b"aaa")
+    (tmp_path / "c").write_bytes(b"ccc")
+    found = digest_files([tmp_path / "a", tmp_path / "b", tmp_path / "c"])
+    assert next(found) == blake3(b"aaa").hexdigest()
+    with pytest.raises(FileNotFoundError):
+        next(found)
+
+
+FORK = """
+import os, sys, warnings
+from pathlib import Path
+from prefect_torch import fingerprint
+warnings.simplefilter("ignore")  # Python warns of forks beside threads, which is what this is
+fingerprint.LARGE_BYTES = 10
+path = Path(sys.argv[1])
+before = fingerprint.digest_file(path)
+child = os.fork()
+if child == 0:
+    os._exit(0 if fingerprint.digest_file(path) == before else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_process_hashes_large_files_after_its_parent_did(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(4 << 20))
+    command = [sys.executable, "-c", FORK, str(tmp_path / "file")]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
+def test_importing_the_store_imports_nothing_that_is_slow() -> None:
+    slow = ["blake3", "concurrent.futures", "filelock", "importlib.metadata", "pydantic", "shutil"]
+    code = f"import sys, prefect_torch.store; print([n for n in {slow} if n in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
