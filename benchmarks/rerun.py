@@ -11,6 +11,7 @@ at once. `--long` adds a job of about a minute. A peer that does not install is 
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the server on the way out
     print(f"{machine()}; medians of {options.repeat}\n", flush=True)
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rerun-")))

@@ -101,7 +101,7 @@ def _component_problems(
         name = (*place.keys, "class") if isinstance(place.raw, Mapping) else place.keys
         yield name, error.problems[0].message
     else:
-        taken = given if place.kind else given & parameters_of(target)
+        taken = given_to(target, place.kind) if place.kind else given & parameters_of(target)
         filled = FILLED.get(place.kind, frozenset()) if place.kind else frozenset()
         problems = check_arguments(target, component.args, taken, filled)
         for problem in problems:

@@ -51,13 +51,17 @@ class Tables:
 
 def _of_content(path: str) -> dict[str, Any]:
     with open(path, "rb") as file:
-        content = file.read()
-    name = f"{hashlib.sha256(content).hexdigest()}{os.path.splitext(path)[1]}"
+        return table_of_content(file.read(), os.path.splitext(path)[1])
+
+
+def table_of_content(content: bytes, suffix: str) -> dict[str, Any]:
+    """Return the table of what a file holds, by its suffix source or not."""
+    name = f"{hashlib.sha256(content).hexdigest()}{suffix}"
     if name not in _by_content:
         # Imported here: where every table is kept already, `ast` is never needed.
         from prefect_torch.code_table import opaque_table, table_of
 
-        _by_content[name] = table_of(content) if path.endswith(".py") else opaque_table(content)
+        _by_content[name] = table_of(content) if suffix == ".py" else opaque_table(content)
     return _by_content[name]
 
 

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect_torch.embedded_server import EmbeddedServer
-from prefect_torch.fingerprint import digest_json
 from prefect_torch.prefect_settings import (
     is_server_configured,
     quiet_console,
     use,
     without_heartbeats,
 )
-from prefect_torch.settings import load_settings
-from prefect_torch.store import Store, write_json
+from prefect_torch.unchanged import ask
 
 if TYPE_CHECKING:
     from prefect_torch.results import RunSummary
@@ -51,8 +49,8 @@ class Launcher:
         self._overrides = list(overrides)
         self._server: EmbeddedServer | None = None
         self._embedded = not _has_api()
-        self._memo = _memo(Store(store or load_settings().store), pipeline, self._overrides)
-        if self._embedded and not (self._memo and self._memo.exists()):
+        before = ask(Path(pipeline), overrides, None, store)
+        if self._embedded and not (before and before.place.exists()):
             self._start()
 
     def run(self, job: Job, say: Say | None = None) -> RunSummary:
@@ -78,10 +76,7 @@ class Launcher:
             if all(decision.decision == "reuse" for decision in plan.values()):
                 return run_chain(job, without_prefect)
             self._start()
-        summary = self._run_flow(job, say)
-        if self._memo:
-            write_json(self._memo, {"run_id": summary.run_id})
-        return summary
+        return self._run_flow(job, say)
 
     def _start(self) -> None:
         if self._server is None:
@@ -179,12 +174,3 @@ def _outside_of_event_loops(function: Callable[[], None]) -> None:
     """Call a function in a thread of its own: in a notebook, this one runs an event loop."""
     with ThreadPoolExecutor(1) as pool:
         pool.submit(function).result()
-
-
-def _memo(store: Store, pipeline: str, overrides: list[str]) -> Path | None:
-    """Return the file that exists if this pipeline file has been run before as it stands."""
-    try:
-        text = Path(pipeline).read_text(encoding="utf-8")
-    except (OSError, ValueError):  # built in Python, or reported by whoever reads it for real
-        return None
-    return store.root / "latest" / "documents" / f"{digest_json([text, overrides])}.json"

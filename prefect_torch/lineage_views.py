@@ -24,7 +24,7 @@ def show_lineage(console: Console, steps: Mapping[str, Step]) -> None:
     first = next(iter(steps))
     tree = Tree(_headline(steps[first]), guide_style="dim")
     _grow(tree, first, steps, set())
-    console.print(tree, soft_wrap=True)
+    console.print(tree)
 
 
 def _grow(tree: Tree, digest: str, steps: Mapping[str, Step], shown: set[str]) -> None:

@@ -17,7 +17,7 @@ from types import ModuleType
 
 from prefect_torch.errors import Problem, SpecError
 from prefect_torch.kinds import STOCK
-from prefect_torch.source_imports import SourceImporter, has_changed
+from prefect_torch.source_imports import SourceImporter, has_changed, units_of
 
 _importing = threading.RLock()
 _projects: dict[Path, dict[str, ModuleType]] = {}
@@ -88,6 +88,22 @@ def forget_changed(project: Path) -> None:
                 del sys.modules[name]
         own.clear()
         importlib.invalidate_caches()
+
+
+def imported_units(project: Path) -> dict[str, dict[str, str]]:
+    """Return the digests of the units of code that were imported from a folder, by file.
+
+    Files and units are named as in `code_fingerprint.py`.
+    """
+    project = project.resolve()
+    with _importing:
+        modules = {**_known(project), **_modules_of(project)}.values()
+    units = {module.__file__: units_of(module) for module in modules if module.__file__}
+    return {
+        Path(file).resolve().relative_to(project).as_posix(): found
+        for file, found in units.items()
+        if found
+    }
 
 
 def _known(project: Path) -> dict[str, ModuleType]:

@@ -106,7 +106,7 @@ def resolve(
 
 
 def build(
-    component: Component, kind: Kind | None, trust: Trust, project: Path | None, **given: Any
+    component: Component, kind: Kind | None, trust: Trust, project: Path | None, /, **given: Any
 ) -> Any:
     """Return the object that a component describes.
 

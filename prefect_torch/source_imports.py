@@ -6,7 +6,6 @@ the modules that compute it must be those.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
@@ -54,26 +53,24 @@ class _SourceLoader(SourceFileLoader):
     and so runs the code from before a quick edit.
     """
 
-    _read: tuple[list[int], bool, str] | None = None
-    """Stamp, whether the stamp will show every change, and SHA-256 of what was compiled."""
+    source: bytes | None = None
+    """What was compiled."""
+    _looked: list[int] | None = None
+    """What the file looked like then; None if it may change again without looking otherwise."""
 
     def get_code(self, fullname: str) -> CodeType:
         stamp, now = _stamp(self.path), time.time()
         source = self.get_data(self.path)
-        if self._read is None:
-            settled = now - stamp[1] / 1e9 > SETTLED_SECONDS and stamp == _stamp(self.path)
-            self._read = stamp, settled, hashlib.sha256(source).hexdigest()
+        if self.source is None:
+            self.source = source
+            if now - stamp[1] / 1e9 > SETTLED_SECONDS and stamp == _stamp(self.path):
+                self._looked = stamp
         code: CodeType = self.source_to_code(source, self.path)
         return code
 
     def has_changed(self) -> bool:
-        if self._read is None:
-            return True
-        stamp, settled, digest = self._read
         try:
-            if settled and _stamp(self.path) == stamp:
-                return False
-            return hashlib.sha256(self.get_data(self.path)).hexdigest() != digest
+            return _stamp(self.path) != self._looked and self.get_data(self.path) != self.source
         except OSError:  # deleted
             return True
 
@@ -91,6 +88,19 @@ def has_changed(module: ModuleType) -> bool:
         return os.stat(file).st_mtime > _STARTED
     except OSError:
         return True
+
+
+def units_of(module: ModuleType) -> dict[str, str]:
+    """Return the units of code of a module as it was imported, as far as that is known."""
+    from prefect_torch.code_tables import table_of_content
+
+    loader = getattr(getattr(module, "__spec__", None), "loader", None)
+    if not isinstance(loader, _SourceLoader) or loader.source is None:
+        return {}
+    units = table_of_content(loader.source, ".py")["units"]
+    written = {f"{name} (annotations)": about.get("annotations") for name, about in units.items()}
+    found = {**{name: about["hash"] for name, about in units.items()}, **written}
+    return {name: digest for name, digest in found.items() if digest}
 
 
 def _stamp(path: str) -> list[int]:

@@ -148,11 +148,10 @@ def _training(store: Store, a: PastRun, b: PastRun) -> TrainingDifference:
     return TrainingDifference(epochs=(epochs[0], epochs[1]), chosen=(chosen[0], chosen[1]))
 
 
-def _test_rows(store: Store, run: PastRun) -> str | None:
-    """Return the digest of a run's test split, None where it has or keeps none."""
+def _test_rows(store: Store, run: PastRun) -> Mapping[str, Any] | None:
+    """Return size and digest of a run's test split, None where it has or keeps none."""
     artifact = _artifact(store, run, "prepare")
-    found = artifact.files.get("test.parquet") if artifact else None
-    return str(found["sha256"]) if found else None
+    return artifact.files.get("test.parquet") if artifact else None
 
 
 def _json(store: Store, run: PastRun, stage: str, name: str) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from prefect_torch.registry import Champion, set_champion
 from prefect_torch.results import Outcome, StageResult
 from prefect_torch.store import Artifact, StageRecord, Store
 from prefect_torch.tasks.context import StageContext
+from prefect_torch.tasks.held_code import check_code, import_project_code
 from prefect_torch.tasks.reasons import reasons_to_run, remember
 from prefect_torch.tasks.stage import Stage, source_identity
 
@@ -113,7 +114,10 @@ def _compute(
         if stage.name == "train" and "torchmetrics" in declaration.code["evaluate"].packages:
             # It takes seconds, and evaluate will ask for it: import it beside the training.
             threading.Thread(target=import_module, args=("torchmetrics",), daemon=True).start()
+        import_project_code(declaration)
+        check_code(stage.name, declaration)
         stage.compute(context)
+        check_code(stage.name, declaration)
         _check_source_stood_still(stage, declaration, key)
         artifact = store.commit(output, stage.name)
     provenance = {

@@ -106,14 +106,14 @@ def _changes(before: Any, after: Any, path: str) -> Iterator[str]:
 
 
 def _by_name(value: Any) -> Any:
-    """Turn a list of `{"name": …, "sha256": …}` into a mapping: files have names."""
+    """Turn a list of `{"name": …, "blake3": …}` into a mapping: files have names."""
     if isinstance(value, list) and value and all(_is_file(item) for item in value):
-        return {item["name"]: item["sha256"] for item in value}
+        return {item["name"]: item["blake3"] for item in value}
     return value
 
 
 def _is_file(item: Any) -> bool:
-    return isinstance(item, dict) and set(item) == {"name", "sha256"}
+    return isinstance(item, dict) and set(item) == {"name", "blake3"}
 
 
 def _shown(value: Any) -> str:

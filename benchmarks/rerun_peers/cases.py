@@ -14,7 +14,7 @@ from rerun_peers.sides import PLAIN, Project, Side
 
 NewProject = Callable[[Side], Project]
 Change = Callable[[Project], None]
-LONGER = 1500
+LONGER = 3000
 """Epochs of a training that is long enough to be killed in."""
 LONGER_LR = 0.001
 
@@ -162,7 +162,7 @@ def _edited(
 
 def _twice(side: Side, new: NewProject) -> str:
     project = new(side)
-    project.choose(0.05, LONGER // 3)
+    project.choose(0.05, LONGER // 6)
     command, environment = project.program(side.command), project.environment()
     processes = [start(command, project.folder, environment, f"{i}.txt") for i in range(2)]
     codes = [process.wait() for process in processes]
@@ -176,7 +176,7 @@ def _twice(side: Side, new: NewProject) -> str:
 
 
 def _killed(side: Side, new: NewProject) -> str:
-    """Kill a run at 60 % of its time, which lies in its training, and run it again."""
+    """Kill a run at half of its time, which lies in its training, and run it again."""
     reference = new(side)
     whole = reference.run(LONGER_LR, LONGER)
     if whole.code:
@@ -184,7 +184,7 @@ def _killed(side: Side, new: NewProject) -> str:
     project = new(side)
     project.choose(LONGER_LR, LONGER)
     process = start(project.program(side.command), project.folder, project.environment())
-    time.sleep(0.6 * whole.seconds)
+    time.sleep(0.5 * whole.seconds)
     if process.poll() is not None:
         return "it had ended before it was killed"
     kill_tree(process)

@@ -157,8 +157,8 @@ import functools
 
 def counted(function):
     @functools.wraps(function)
-    def call(*args):
-        return function(*args) * 1.0
+    def call(*args, **named):
+        return function(*args, **named) * 1.0
 
     return call
 ''',

@@ -61,8 +61,8 @@ def test_versions_champions_and_long_values_are_told_in_short() -> None:
 
 
 def test_files_that_come_and_go_are_told() -> None:
-    before = {"source": {"files": [{"name": "a.csv", "sha256": "0" * 64}]}}
-    after = {"source": {"files": [{"name": "b.csv", "sha256": "1" * 64}]}}
+    before = {"source": {"files": [{"name": "a.csv", "blake3": "0" * 64}]}}
+    after = {"source": {"files": [{"name": "b.csv", "blake3": "1" * 64}]}}
     assert list(differences(before, after)) == [
         f"source files.a.csv {'0' * 12} → (none)",
         f"source files.b.csv (none) → {'1' * 12}",
