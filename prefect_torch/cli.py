@@ -62,6 +62,14 @@ StorePath = Annotated[
     Parameter(help="Folder that artifacts live in; the installation's store if left out."),
 ]
 Local = Annotated[bool, Parameter(negative="", show_default=False, help="Run without Prefect.")]
+Verify = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        show_default=False,
+        help="Read every reused artifact whole, also large ones that were checked before.",
+    ),
+]
 Json = Annotated[
     bool,
     Parameter(
@@ -140,6 +148,7 @@ def run(
     until: Until = None,
     store: StorePath = None,
     local: Local = False,
+    verify: Verify = False,
     json_: Json = False,
 ) -> int:
     """Run a pipeline's stages, reusing what is still true.
@@ -149,21 +158,25 @@ def run(
     from rich.console import Console
 
     console = Console(stderr=json_)
-    summary = None if force else _answered(pipeline, overrides, until, store, local, console)
+    summary = (
+        None if force or verify else _answered(pipeline, overrides, until, store, local, console)
+    )
     if summary is not None:
         return _end(console, summary, json_)
     from prefect_torch.documents import read_document
 
     document = read_document(pipeline).with_overrides(overrides)
     if local:
-        summary = _run(_job(document, force, until, store), pipeline, console)
+        summary = _run(_job(document, force, until, store, verify), pipeline, console)
     else:
         from prefect_torch.launch import Launcher
 
         with ExitStack() as stack:
             launcher = Launcher(stack, str(pipeline), overrides, store)
             try:
-                summary = _run(_job(document, force, until, store), pipeline, console, launcher)
+                summary = _run(
+                    _job(document, force, until, store, verify), pipeline, console, launcher
+                )
             except BaseException:
                 if not launcher.flow_began:
                     # Nothing to record: the server ends with this process, and nobody waits for it.
@@ -355,10 +368,11 @@ def _job(
     force: Sequence[str] = (),
     until: str | None = None,
     store: str | None = None,
+    verify: bool = False,
 ) -> Job:
     from prefect_torch.tasks.job import load_job
 
-    job = load_job(document, "file", force=force, until=until, store=store)
+    job = load_job(document, "file", force=force, until=until, store=store, verify=verify)
     gc.freeze()  # what was imported stays: it need not be looked through again and again
     gc.enable()
     return job

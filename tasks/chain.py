@@ -24,18 +24,24 @@ def run_chain(job: Job, chain: Chain) -> RunSummary:
     Raises:
         RunFailed: A stage failed; what was finished before stays in the store.
     """
+    with job.store.in_use(job.run_id):
+        summary = _until_the_end(job, chain)
+        _keep_answer(job, summary)
+        return summary
+
+
+def _until_the_end(job: Job, chain: Chain) -> RunSummary:
     results: list[StageResult] = []
     try:
         for result in chain(job):
+            job.store.hold(result.artifact)  # its stage may have run in another process
             results.append(result)
             if result.stage == job.until:
                 break
     except Exception as error:
         summary = summarize(job, results, error)
         raise RunFailed(f"{summary.failed} failed: {error}", summary) from error
-    summary = summarize(job, results)
-    _keep_answer(job, summary)
-    return summary
+    return summarize(job, results)
 
 
 def _keep_answer(job: Job, summary: RunSummary) -> None:

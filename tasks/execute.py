@@ -108,7 +108,7 @@ def _compute(
     started = time.perf_counter()
     inputs = {name: store.get(digest) for name, digest in digests.items()}
     for artifact in inputs.values():
-        artifact.verify()
+        artifact.verify(remembered=False)
     with store.staging(key.key) as output:
         context = StageContext(declaration, inputs, output, store)
         if stage.name == "train" and "torchmetrics" in declaration.code["evaluate"].packages:

@@ -86,7 +86,8 @@ def find_garbage(store: Store, keep: int) -> Findings:
     objects = [path for path in _below(store, "objects") if _DIGEST.fullmatch(path.name)]
     codes = [path for path in _below(store, "code") if path.suffix == ".json"]
     runs = [run for run in past_runs(store) if not run.folder.is_symlink()]
-    leftovers = store.leftovers()
+    # Marks of dead runs go by themselves whenever somebody asks which runs live, as here.
+    leftovers = [path for path in store.leftovers() if path.parent.name != "live"]
     known = Records(store)
     resumable = [path for path in _below(store, "partial") if _can_resume(store, path)]
     reach = _reach(store, keep, known, bool(resumable))
@@ -162,8 +163,9 @@ def _reach(store: Store, keep: int, known: Records, resumable: bool) -> _Reach:
     for digest, records in known.by_artifact.items():
         if any(record.provenance.get("run_id") in live for record in records):
             artifacts.add(digest)
-    if resumable:
-        # Unfinished training names nothing; what each pipeline came to last is what it waits for.
+    if resumable or keep:
+        # A killed run leaves no summary, and unfinished training names nothing: what each pipeline
+        # came to last is what the next run of it goes on from.
         artifacts |= {*_latest(store)}
     # A run that was answered from another one shows that one's report.
     reports = {Path(run.summary.get("report") or "").parent.name for run in kept}

@@ -58,14 +58,15 @@ class Job:
         if absent:
             raise PrefectTorchError(f"{name} reads the results of {', '.join(absent)}: give them")
         try:
-            return run_stage(
-                stage,
-                self.declaration,
-                upstream,
-                self.store,
-                force=name in self.force,
-                run_id=self.run_id,
-            )
+            with self.store.in_use(self.run_id):
+                return run_stage(
+                    stage,
+                    self.declaration,
+                    upstream,
+                    self.store,
+                    force=name in self.force,
+                    run_id=self.run_id,
+                )
         except Exception as error:
             told = f"{type(error).__name__}: {error}"
             if redact(told) == told:
@@ -82,6 +83,7 @@ def load_job(
     until: str | None = None,
     store: str | Path | None = None,
     project: Path | None = None,
+    verify: bool = False,
 ) -> Job:
     """Check a document and return the job that runs it.
 
@@ -92,6 +94,7 @@ def load_job(
         until: The last stage to run.
         store: Root of the store; None for the installation's.
         project: The folder of a document that is not a file's; None for the working folder.
+        verify: Check large artifacts by content too, whatever is remembered of them.
 
     Raises:
         SpecError: Every problem of the document, or a stage that does not exist.
@@ -120,7 +123,15 @@ def load_job(
     roots = component_roots(spec, path_of)
     code = read_code(roots, folder, settings.cache / "code")
     if have_changed(folder):  # in this moment: what was imported may not be what was read
-        return load_job(document, origin, force=force, until=until, store=store, project=project)
+        return load_job(
+            document,
+            origin,
+            force=force,
+            until=until,
+            store=store,
+            project=project,
+            verify=verify,
+        )
     declaration = Declaration(spec, folder, trust, code, roots)
-    kept = Store(store or settings.store)
+    kept = Store(store or settings.store, verify_all=verify)
     return Job(declaration, kept, frozenset(force), until, document=document, origin=origin)

@@ -16,8 +16,6 @@ import pytest
 
 from prefect_torch.store import Store
 
-STAGES = ["ingest", "prepare", "train", "evaluate", "promote"]
-
 SPEC = """
 name: shades
 seed: 1
@@ -278,13 +276,8 @@ class Example:
         path.write_text(text.replace(old, new))
 
     def start(self, *overrides: str, act: str = "run", **options: Any) -> Child:
-        return self._server.start(
-            act=act,
-            file=str(self.file),
-            store=str(self.store.root),
-            overrides=list(overrides),
-            **options,
-        )
+        request = {"act": act, "file": str(self.file), "store": str(self.store.root), **options}
+        return self._server.start(overrides=list(overrides), **request)
 
     def run(self, *overrides: str, **options: Any) -> Any:
         return self.start(*overrides, **options).result()
@@ -296,15 +289,6 @@ class Example:
         """Check every artifact of the store by content."""
         for path in (self.store.root / "objects").iterdir():
             self.store.get(path.name).verify()
-
-
-def ran(run: Any) -> list[str]:
-    """The stages that a run computed."""
-    return [name for name, result in run["stages"].items() if result["outcome"] == "ran"]
-
-
-def digests(run: Any) -> dict[str, str]:
-    return {name: result["artifact"] for name, result in run["stages"].items()}
 
 
 @pytest.fixture(scope="session")

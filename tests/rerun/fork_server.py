@@ -1,15 +1,19 @@
 """Runs pipelines in processes that are new but quick to start: forks of one that imported torch.
 
-Reads requests as JSON lines. `start` forks and answers with the child's pid; `wait` waits for a
-child and answers with what it left. A child has imported nothing of the project before.
+Reads requests as JSON lines: to start a run, answered by its pid, or to wait for one, answered by
+its exit status. A child has imported nothing of the project before.
 """
 
+import importlib.metadata
 import io
+import itertools
 import json
 import logging
 import os
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +32,11 @@ import prefect_torch.tasks.ingest
 import prefect_torch.tasks.prepare
 import prefect_torch.tasks.promote
 import prefect_torch.tasks.train  # noqa: F401
+from prefect_torch.fingerprint import minor_version
 from prefect_torch.pipeline import Pipeline
+
+PATIENCE_SECONDS = 240
+"""A run that takes longer hangs."""
 
 
 def run(file: str, store: str, overrides: list[str], **options: Any) -> dict[str, Any]:
@@ -48,6 +56,25 @@ def plan(file: str, store: str, overrides: list[str], **options: Any) -> dict[st
     return {name: [found.decision, list(found.reasons)] for name, found in decisions.items()}
 
 
+def pretend(versions: dict[str, str]) -> None:
+    """Let packages be of other versions than they are."""
+    true = importlib.metadata.version
+    importlib.metadata.version = lambda name: versions.get(name) or true(name)  # type: ignore[assignment]
+    minor_version.cache_clear()
+
+
+def die_at(event: int, store: str) -> None:
+    """Kill this process at the so-manieth time that it touches a file of the store."""
+    seen = itertools.count(1)
+
+    def look(name: str, arguments: tuple[Any, ...]) -> None:
+        touched = name == "open" or name.startswith(("os.", "shutil."))
+        if touched and str(arguments[:1]).find(store) >= 0 and next(seen) == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(look)
+
+
 def start(request: dict[str, Any]) -> int:
     answer = Path(request.pop("answer"))
     pid = os.fork()
@@ -56,6 +83,9 @@ def start(request: dict[str, Any]) -> int:
     torch.set_num_threads(1)
     # What a child says must not reach the pipe of answers.
     os.dup2(2, 1)
+    os.environ |= request.pop("environment", {})
+    pretend(request.pop("versions", {}))
+    die_at(request.pop("die_at", 0), request["store"])
     act = {"run": run, "plan": plan}[request.pop("act")]
     try:
         found = act(**request)
@@ -66,13 +96,23 @@ def start(request: dict[str, Any]) -> int:
     os._exit(0)
 
 
+def wait(pid: int) -> int:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
 def serve() -> None:
     assert threading.active_count() == 1, "only a process of one thread can be forked"
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
-            _, status = os.waitpid(request["wait"], 0)
-            found: Any = {"status": os.waitstatus_to_exitcode(status)}
+            found: Any = {"status": wait(request["wait"])}
         else:
             found = {"pid": start(request)}
         print(json.dumps(found), flush=True)

@@ -4,16 +4,20 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prefect_torch.errors import ArtifactError
+from prefect_torch.pipeline import Pipeline
 from prefect_torch.registry import champion_of
+from prefect_torch.results import StageResult
 from prefect_torch.store import Store
+from prefect_torch.tasks.chain import run_chain, without_prefect
 from prefect_torch.tasks.garbage import KINDS, RESUMABLE_SECONDS, Findings, find_garbage, free
+from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.lineage import lineage, stage_records
 from prefect_torch.tasks.runs import find_run, past_runs
 
@@ -136,6 +140,20 @@ def test_what_a_live_run_has_computed_stays(thrice: Any) -> None:
     assert run_id not in names["runs"]
 
 
+def test_a_run_loses_nothing_to_a_collection_between_its_stages(project: Any) -> None:
+    def collected(job: Job) -> Iterator[StageResult]:
+        for result in without_prefect(job):
+            freed, _ = free(job.store, find_garbage(job.store, 0))
+            assert not {each.name for each in freed if each.kind == "objects"}
+            yield result
+
+    job = Pipeline.load(project.file).job(store=project.store.root)
+    summary = run_chain(job, collected)
+    for result in summary.stages.values():
+        project.store.get(result.artifact).verify()
+    assert find_garbage(project.store, 0).of("runs")
+
+
 def _unfinished(project: Any, fingerprint: str, age: float = 0) -> Path:
     path = project.store.root / "partial" / fingerprint
     path.mkdir(parents=True)
@@ -166,11 +184,20 @@ def test_unfinished_training_goes_when_its_stage_has_completed(done: Any) -> Non
     assert not path.exists()
 
 
+def test_what_a_killed_run_had_finished_stays_for_the_next_one(project: Any) -> None:
+    project.run(until="prepare")
+    shutil.rmtree(project.store.root / "runs")
+    _free(project, keep=1)
+    assert project.ran() == ["train", "evaluate", "promote"]
+
+
 def test_what_a_killed_run_left_goes(done: Any) -> None:
     root = done.store.root
     (root / "partial" / ("b" * 64)).mkdir(parents=True)
     (root / "partial" / ("b" * 64) / "half.parquet").write_bytes(b"half")
     (root / "stages" / ("c" * 64 + ".json")).write_text("{")
+    (root / "live").mkdir(exist_ok=True)
+    (root / "live" / "dead.1234").write_text("")
     (root / "runs" / "dead").mkdir()
     (root / "runs" / "dead" / ".run.json.1234.tmp").write_text("{")
     assert _names(_free(done))["leftovers"] == {
