@@ -1,7 +1,7 @@
 """Keeps the tables of source files, so that a file that has not changed is not parsed again.
 
-In memory by content. On disk (if the caller gives a folder) by path, size, modification time and
-inode, with this module's schema and Python's minor version; a broken cache file is written anew.
+In memory by content. On disk (if the caller gives a folder) by path, size, times and inode, with
+this module's schema and Python's minor version; a broken cache file is written anew.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class Tables:
         if self._cache is None:
             return _of_content(path)
         at = os.stat(path)
-        key = [path, at.st_size, at.st_mtime_ns, at.st_ino, SCHEMA, sys.version_info[1]]
+        # ctime too: tools that keep the time of a file (cp -p, tar, rsync) cannot keep that one.
+        stamp = [at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_ino]
+        key = [path, *stamp, SCHEMA, sys.version_info[1]]
         place = os.path.join(self._cache, f"{hashlib.sha256(path.encode()).hexdigest()[:32]}.json")
         table = _kept(place, key)
         if table is None:
             table = _of_content(path)
-            if time.time() - at.st_mtime > SETTLED_SECONDS:
+            if time.time() - max(at.st_mtime, at.st_ctime) > SETTLED_SECONDS:
                 _keep(place, key, table)
         return table
 

@@ -63,7 +63,8 @@ class _SourceLoader(SourceFileLoader):
         source = self.get_data(self.path)
         if self.source is None:
             self.source = source
-            if now - stamp[1] / 1e9 > SETTLED_SECONDS and stamp == _stamp(self.path):
+            changed = max(stamp[1], stamp[2]) / 1e9
+            if now - changed > SETTLED_SECONDS and stamp == _stamp(self.path):
                 self._looked = stamp
         code: CodeType = self.source_to_code(source, self.path)
         return code

@@ -161,7 +161,7 @@ def _again(last: RunSummary, store: Store) -> RunSummary:
     }
     summary = last.model_copy(update={"run_id": str(uuid.uuid4()), "stages": stages})
     folder = store.run_folder(summary.run_id)
-    document = store.run_folder(last.run_id) / "document.json"
+    document = store.root / "runs" / last.run_id / "document.json"
     if document.is_file():
         write_text(folder / document.name, document.read_text(encoding="utf-8"))
     write_text(folder / "run.json", summary.model_dump_json(indent=1) + "\n")

@@ -47,7 +47,7 @@ def _until_the_end(job: Job, chain: Chain) -> RunSummary:
 def _keep_answer(job: Job, summary: RunSummary) -> None:
     """Keep what the result of running a file depends on, so that the next run can be short."""
     document, roots = job.document, job.declaration.roots
-    if document is None or document.path is None or job.origin != "file":
+    if document is None or not document.text or document.path is None or job.origin != "file":
         return
     if len(roots["ingest"]) != 1:  # a source that is built from others must be built to be known
         return

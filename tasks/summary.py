@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from prefect_torch.report import ReportData, ReportGate, ReportMetric, ReportStage, write_report
 from prefect_torch.results import RunSummary, StageResult
-from prefect_torch.store import write_text
+from prefect_torch.store import Artifact, write_text
 from prefect_torch.tasks.job import Job
 from prefect_torch.tasks.plan import stages_until
 from prefect_torch.tasks.rerun import remember_document
@@ -71,7 +71,7 @@ def _report_data(
         run_id=summary.run_id,
         started=job.started.isoformat(timespec="seconds"),
         seconds=(datetime.now(timezone.utc) - job.started).total_seconds(),
-        spec=_yaml(job.declaration.spec.model_dump(mode="json", exclude_none=True)),
+        spec=_yaml(_resolved_spec(job, artifact["train"])),
         environment=_environment(job, summary),
         stages=[
             *(
@@ -89,6 +89,12 @@ def _report_data(
         columns=artifact["ingest"].json("statistics.json")["columns"],
         evaluation=evaluation,
     )
+
+
+def _resolved_spec(job: Job, trained: Artifact) -> dict[str, Any]:
+    """Return the spec with its defaults, and with the sizes that the data decided."""
+    spec = job.declaration.spec.model_dump(mode="json", exclude_none=True)
+    return {**spec, "model": trained.json("model.json")["component"]}
 
 
 def _not_done(name: str, summary: RunSummary) -> ReportStage:

@@ -80,7 +80,7 @@ class Jitter:
     def __call__(self, picture):
         return picture + self.strength * torch.randn(picture.shape)
 ''',
-    "shapes.py": '''
+    "shapes.py": """
 import torch
 
 
@@ -90,7 +90,7 @@ def clipped(picture):
 
 def nobody_calls_this():
     return 1
-''',
+""",
     "nets.py": '''
 import functools
 
@@ -122,7 +122,7 @@ class Net(Base):
 def nobody_calls_this():
     return 1
 ''',
-    "blocks.py": '''
+    "blocks.py": """
 from torch import nn
 
 from mixing import mixed
@@ -140,16 +140,16 @@ class Block(nn.Module):
 
     def forward(self, x):
         return mixed(self.layer(x))
-''',
-    "mixing.py": '''
+""",
+    "mixing.py": """
 def mixed(x):
     return x.relu() + 0.1 * x
-''',
-    "limits.py": '''
+""",
+    "limits.py": """
 def bounded(x, low, high=4.0):
     return x.clamp(low, high)
-''',
-    "tracing.py": '''
+""",
+    "tracing.py": """
 import functools
 
 
@@ -159,7 +159,7 @@ def counted(function):
         return function(*args, **named) * 1.0
 
     return call
-''',
+""",
     "judges.py": '''
 import torch
 from torchmetrics import Metric
@@ -183,10 +183,10 @@ class Share(Metric):
     def compute(self):
         return self.right / self.all
 ''',
-    "unused.py": '''
+    "unused.py": """
 def nobody_calls_this():
     return 1
-''',
+""",
 }
 
 
@@ -241,11 +241,18 @@ class Child:
     def kill(self) -> bool:
         """Kill it; tell whether it had not ended before."""
         os.kill(self.pid, signal.SIGKILL)
+        return self.ended() == -signal.SIGKILL
+
+    def ended(self) -> int:
+        """Wait for its end and return its exit status."""
         status: int = self._server.ask(wait=self.pid)["status"]
-        return status == -signal.SIGKILL
+        return status
+
+    def has_ended(self) -> bool:
+        return self._answer.exists()
 
     def result(self) -> Any:
-        status = self._server.ask(wait=self.pid)["status"]
+        status = self.ended()
         assert status == 0, status
         found = json.loads(self._answer.read_text())
         assert "error" not in found, found["error"]

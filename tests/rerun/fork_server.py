@@ -48,6 +48,7 @@ def run(file: str, store: str, overrides: list[str], **options: Any) -> dict[str
         "metrics": dict(found.metrics),
         "report": str(found.report),
         "log": told.getvalue(),
+        "touches": next(touches) - 1,
     }
 
 
@@ -63,13 +64,15 @@ def pretend(versions: dict[str, str]) -> None:
     minor_version.cache_clear()
 
 
-def die_at(event: int, store: str) -> None:
+touches = itertools.count(1)
+
+
+def die_at(touch: int, store: str) -> None:
     """Kill this process at the so-manieth time that it touches a file of the store."""
-    seen = itertools.count(1)
 
     def look(name: str, arguments: tuple[Any, ...]) -> None:
         touched = name == "open" or name.startswith(("os.", "shutil."))
-        if touched and str(arguments[:1]).find(store) >= 0 and next(seen) == event:
+        if touched and store in str(arguments[:1]) and next(touches) == touch:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(look)

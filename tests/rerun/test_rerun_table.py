@@ -5,6 +5,7 @@ Every run is a process of its own.
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,17 @@ def test_modification_times_run_nothing(done: Any) -> None:
     for path in done.folder.iterdir():
         os.utime(path, (1, 1))
     assert _ran(done.run()) == []
+
+
+def test_an_edit_that_keeps_size_and_modification_time_is_seen(done: Any) -> None:
+    path = done.folder / "mixing.py"
+    os.utime(path, (1, 1))
+    done.run()
+    time.sleep(2.1)  # so old is what is read that it is remembered
+    done.run()
+    done.edit("mixing.py", "0.1 * x", "0.3 * x")
+    os.utime(path, (1, 1))
+    assert _reasons(done.run(), "train") == ["mixing.py: mixed changed"]
 
 
 def test_one_value_in_the_source_runs_ingest_and_what_follows_it(done: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from prefect_torch.errors import PrefectTorchError
 from prefect_torch.lineage_views import mermaid
 from prefect_torch.registry import champion_of
-from prefect_torch.store import Store
+from prefect_torch.store import StageRecord, Store
 from prefect_torch.tasks.lineage import find_artifact, lineage, lineage_json
 from prefect_torch.tasks.runs import find_run
 
@@ -55,14 +55,21 @@ def test_an_artifact_without_a_record_is_all_there_is_to_tell(done: Any) -> None
     assert "nothing in the store says how" in mermaid({digest: step})
 
 
-def test_of_two_ways_to_the_same_bytes_the_one_that_is_whole_is_told(done: Any) -> None:
+def test_of_two_ways_to_the_same_bytes_one_is_told_and_the_other_counted(done: Any) -> None:
     done.data.write_text(done.data.read_text() + "\n")  # ingest gives the same from other bytes
     done.run()
     digest = _artifact(done, "ingest")
     [step] = lineage(done.store, digest).values()
     assert step.record is not None
     assert step.others == 1
-    assert step.record.provenance["run_id"] == find_run(done.store, "tiny").run_id
+
+
+def test_a_later_way_whose_inputs_are_gone_is_not_told(done: Any) -> None:
+    digest = _artifact(done, "prepare")
+    gone = {"upstream": {"ingest": "0" * 64}}
+    done.store.write_record(StageRecord("prepare", "1" * 64, digest, gone, {"finished": "9999"}))
+    step = lineage(done.store, digest)[digest]
+    assert (dict(step.upstream), step.others) == ({"ingest": _artifact(done, "ingest")}, 1)
 
 
 def test_an_artifact_is_found_by_pipeline_stage_digits_and_path(done: Any) -> None:
