@@ -272,14 +272,15 @@ def plan(
 
     job = _job(read_document(pipeline).with_overrides(overrides), force, until, store)
     decisions = make_plan(job.declaration, job.store, job.force, job.until)
+    widened = {k: v for code in job.declaration.code.values() for k, v in code.widened.items()}
     if json_:
         stages = {
             name: {"decision": decision.decision, "reasons": list(decision.reasons)}
             for name, decision in decisions.items()
         }
-        print(json.dumps({"stages": stages}))
+        print(json.dumps({"stages": stages, "widened": widened}))
     else:
-        show_plan(Console(), decisions)
+        show_plan(Console(), decisions, widened)
     return DONE
 
 

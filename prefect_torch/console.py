@@ -101,10 +101,12 @@ def show_stage(
     console.print(line, soft_wrap=True)
 
 
-def show_plan(console: Console, plan: Mapping[str, Decision]) -> None:
-    """Print a decision and its reasons for every stage."""
+def show_plan(console: Console, plan: Mapping[str, Decision], widened: Mapping[str, str]) -> None:
+    """Print a decision and its reasons for every stage, and files of which all code counts."""
     for name, decision in plan.items():
         show_stage(console, name, decision.decision, told="; ".join(decision.reasons))
+    for file, why in widened.items():
+        console.print(Text(f"any edit of {file} counts: {why}", "dim"), soft_wrap=True)
 
 
 def show_figures(console: Console, summary: RunSummary) -> None:

@@ -7,6 +7,14 @@ from pathlib import Path
 
 from prefect_torch.code_fingerprint import CodeFingerprint, CodeReader
 
+ARGUMENTS = (
+    "prefect_torch.interpolation.interpolate",
+    "prefect_torch.signatures.as_declared",
+    "prefect_torch.signatures.fill",
+)
+"""What decides the arguments that components are built with. (How a class is found by its name
+decides nothing: what was found is read itself.)"""
+
 
 def read_code(
     roots: Mapping[str, Iterable[str]], project: Path, cache: Path
@@ -25,9 +33,7 @@ def read_code(
     codes = {}
     for stage, paths in roots.items():
         theirs = reader.fingerprint(paths)
-        ours = reader.fingerprint(
-            [f"prefect_torch.tasks.{stage}.{stage}", "prefect_torch.declaration.Declaration"]
-        )
+        ours = reader.fingerprint([f"prefect_torch.tasks.{stage}.{stage}", *ARGUMENTS])
         widened = {k: v for k, v in theirs.widened.items() if not k.startswith("prefect_torch/")}
         codes[stage] = CodeFingerprint({**ours.units, **theirs.units}, theirs.packages, widened)
     return codes
