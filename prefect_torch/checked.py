@@ -23,7 +23,7 @@ from prefect_torch.kinds import STOCK
 if TYPE_CHECKING:
     from prefect_torch.resolve import Trust
 
-OURS = ("models", "datasets")
+OURS = ("models", "datasets", "training")
 """Folders of this package in which short names are looked up."""
 
 

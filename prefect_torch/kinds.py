@@ -27,7 +27,7 @@ EXPECTED: Mapping[Kind, str] = {
     "loss": "a loss class of torch.nn, or a torch.nn.Module class of your own",
     "optimizer": "a torch.optim.Optimizer class",
     "scheduler": "a torch.optim.lr_scheduler.LRScheduler class",
-    "metric": "a torchmetrics.Metric class",
+    "metric": "a torchmetrics.Metric class, or one with update, compute and higher_is_better",
     "transform": "a torchvision.transforms or torch.nn.Module class, or a callable of your own",
     "source": "a torch.utils.data.Dataset class, or a class that can be iterated or has batches()",
 }
@@ -79,9 +79,10 @@ def _fits_scheduler(found: type, module: str, stock: bool) -> bool:
 
 
 def _fits_metric(found: type, module: str, stock: bool) -> bool:
-    from torchmetrics import Metric
-
-    return issubclass(found, Metric) and found is not Metric
+    # What torchmetrics' base class promises; to import it only to ask would take seconds.
+    promised = all(callable(getattr(found, name, None)) for name in ("update", "compute"))
+    abstract = found.__name__ == "Metric" and stock
+    return promised and hasattr(found, "higher_is_better") and not abstract
 
 
 def _fits_transform(found: type, module: str, stock: bool) -> bool:

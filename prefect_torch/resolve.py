@@ -41,7 +41,12 @@ HOMES: Mapping[Kind, tuple[str, ...]] = {
     "loss": ("torch.nn",),
     "optimizer": ("torch.optim",),
     "scheduler": ("torch.optim.lr_scheduler",),
-    "metric": ("torchmetrics.classification", "torchmetrics.regression", "torchmetrics"),
+    "metric": (
+        "prefect_torch.training.figures",
+        "torchmetrics.classification",
+        "torchmetrics.regression",
+        "torchmetrics",
+    ),
     "transform": ("torchvision.transforms.v2", "torch.nn"),
     "source": (
         "prefect_torch.datasets.csv_source",

@@ -68,7 +68,7 @@ STAGES: Mapping[str, Stage] = {
         Stage("ingest", (), ("pyarrow",)),
         Stage("prepare", ("ingest",), ("pyarrow", "numpy", "pillow")),
         Stage("train", ("prepare",), ("torch", "torchvision")),
-        Stage("evaluate", ("prepare", "train"), ("torch", "torchmetrics", "matplotlib")),
+        Stage("evaluate", ("prepare", "train"), ("torch", "matplotlib")),
         Stage("promote", ("ingest", "prepare", "train", "evaluate"), ()),
     )
 }

@@ -1,16 +1,12 @@
-"""Metrics from torchmetrics, fed with what each of them expects."""
+"""Metrics (torchmetrics', ours, yours) fed with what each of them expects."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 
 from prefect_torch.errors import TrainingError
+from prefect_torch.training.figures import Metric
 from prefect_torch.training.objectives import Outputs
-
-if TYPE_CHECKING:
-    from torchmetrics import Metric
 
 
 def measure(name: str, metric: Metric, outputs: Outputs) -> float:
