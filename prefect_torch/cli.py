@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -100,7 +102,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         gc.unfreeze()
         gc.enable()
+    if arguments is None and "torch" in sys.modules:
+        _leave(code or DONE)
     sys.exit(code or DONE)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process in order, but without taking apart what was imported: torch alone costs 1 s.
+
+    The same steps in which multiprocessing ends its processes.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _told(error: BaseException, tokens: Sequence[str]) -> int:

@@ -148,6 +148,17 @@ def test_an_edit_after_the_import_changes_nothing_of_a_run(example: Any, tmp_pat
     assert after.metrics == before.metrics
 
 
+def test_what_later_stages_call_is_imported_with_the_first(example: Any, tmp_path: Path) -> None:
+    expected = _in_a_new_process(example, tmp_path)
+    Pipeline.load(example.file)  # so that the next time nothing need be imported to check it
+    for path in example.folder.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+    stages = without_prefect(Pipeline.load(example.file).job(store=example.store.root))
+    next(stages)
+    example.edit("mixing.py", "0.1 * x", "0.3 * x")
+    assert [result.artifact for result in stages if result.stage == "train"] == [expected]
+
+
 def test_a_module_that_was_deleted_is_missed(example: Any) -> None:
     _run(example, until="train")
     (example.folder / "mixing.py").unlink()
