@@ -15,7 +15,7 @@ from prefect_torch.declaration import Declaration
 from prefect_torch.documents import Document
 from prefect_torch.errors import PrefectTorchError, Problem, SpecError, did_you_mean
 from prefect_torch.interpolation import redact
-from prefect_torch.project_modules import forget_changed, have_changed
+from prefect_torch.project_modules import forget_changed
 from prefect_torch.resolve import Trust, resolve
 from prefect_torch.results import StageResult
 from prefect_torch.settings import load_settings
@@ -122,16 +122,6 @@ def load_job(
 
     roots = component_roots(spec, path_of)
     code = read_code(roots, folder, settings.cache / "code")
-    if have_changed(folder):  # in this moment: what was imported may not be what was read
-        return load_job(
-            document,
-            origin,
-            force=force,
-            until=until,
-            store=store,
-            project=project,
-            verify=verify,
-        )
     declaration = Declaration(spec, folder, trust, code, roots)
     kept = Store(store or settings.store, verify_all=verify)
     return Job(declaration, kept, frozenset(force), until, document=document, origin=origin)

@@ -195,6 +195,38 @@ def test_a_gate_that_says_no_ends_in_a_state_of_its_own(api: str, project: Path)
     assert Recorded(api).run["state_name"] == "NotPromoted"
 
 
+FLAKY = """
+from pathlib import Path
+
+from prefect_torch.training.figures import Accuracy
+
+
+class Flaky(Accuracy):
+    def update(self, preds, target):
+        if not Path("mended").exists():
+            Path("mended").touch()
+            raise ConnectionError("the judge is away")
+        super().update(preds, target)
+"""
+
+
+def test_a_retry_runs_what_failed_and_reuses_the_rest(api: str, project: Path) -> None:
+    from prefect_torch.flows.retrain import retrain
+
+    (project / "flaky.py").write_text(FLAKY)
+    spec = SPEC.replace("{class: MulticlassAccuracy, average: micro}", "{class: flaky.Flaky}")
+    (project / "pipeline.yaml").write_text(spec)
+
+    state = retrain.with_options(retries=1)(return_state=True)
+
+    found = Recorded(api)
+    assert (state.name, found.run["run_count"]) == ("Completed", 2)
+    assert found.states() == {
+        **dict.fromkeys(["ingest", "prepare", "train"], "Cached"),
+        **dict.fromkeys(["evaluate", "promote"], "Completed"),
+    }
+
+
 def test_a_failed_stage_fails_the_run_with_its_reason_and_keeps_the_summary(
     api: str, project: Path
 ) -> None:
