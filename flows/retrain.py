@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +48,7 @@ def retrain(
         store: Where artifacts live; empty for the installation's store.
     """
     job = _given.get() or _from_form(pipeline, overrides or (), force or (), until, store)
-    summary = run_chain(replace(job, run_id=str(runtime.flow_run.id)), _stages)
+    summary = run_chain(job.with_run_id(str(runtime.flow_run.id)), _stages)
     show_results(summary)
     if summary.promoted is False:
         told = f"Not promoted: {'; '.join(summary.gate)}"

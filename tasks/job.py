@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -26,22 +26,47 @@ from prefect_torch.tasks.execute import run_stage
 from prefect_torch.tasks.stage import STAGES
 
 
-@dataclass(frozen=True)
 class Job:
-    """A run that is about to happen, or happening; handed to every stage's task."""
+    """A run that is about to happen, or happening; handed to every stage's task.
 
-    declaration: Declaration
-    store: Store
-    force: frozenset[str] = frozenset()
-    """Stages to compute whatever the store holds."""
-    until: str | None = None
-    """The last stage to run; None for all."""
-    run_id: str = field(default_factory=lambda: str(uuid4()))
-    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
-    document: Document | None = None
-    """What it was declared by, for whoever wants to run it again."""
-    origin: Origin = "file"
-    """Where the document came from."""
+    Not a dataclass: Prefect looks into those for the results of other tasks, and would draw an
+    edge of the run graph wherever it came upon the name of a stage.
+    """
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        store: Store,
+        force: frozenset[str] = frozenset(),
+        until: str | None = None,
+        *,
+        document: Document | None = None,
+        origin: Origin = "file",
+    ) -> None:
+        """Put together what a run needs; `load_job` does it from a document.
+
+        Args:
+            declaration: The checked spec.
+            store: Where artifacts live.
+            force: Stages to compute whatever the store holds.
+            until: The last stage to run; None for all.
+            document: What it was declared by, for whoever wants to run it again.
+            origin: Where the document came from.
+        """
+        self.declaration = declaration
+        self.store = store
+        self.force = force
+        self.until = until
+        self.document = document
+        self.origin: Origin = origin
+        self.run_id = str(uuid4())
+        self.started = datetime.now(timezone.utc)
+
+    def with_run_id(self, run_id: str) -> Job:
+        """Return the same job as the run of an id."""
+        job = copy.copy(self)
+        job.run_id = run_id
+        return job
 
     def run(self, name: str, upstream: Mapping[str, StageResult]) -> StageResult:
         """Run one stage, or answer from the store.
