@@ -41,7 +41,7 @@ def _read(path: str, api_url: str) -> list[Any]:
 
 
 def _no_server_was_started(folder: Path) -> bool:
-    return not (folder / "home" / "prefect-torch").exists()
+    return not (folder / "home" / "prefect-torch" / "embedded-server.log").exists()
 
 
 def test_the_configured_server_gets_the_run(tiny: Path, api: str) -> None:
