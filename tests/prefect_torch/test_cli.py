@@ -327,6 +327,15 @@ def _start(arguments: list[str]) -> "subprocess.Popen[str]":
     )
 
 
+def test_plan_names_a_file_of_which_every_edit_counts(shell: Shell, tiny: Path) -> None:
+    nets = tiny.parent / "tiny_nets.py"
+    nets.write_text(nets.read_text() + "\n\ndef pick(name):\n    return globals()[name]\n")
+    nets.write_text(nets.read_text().replace("raise", "pick('nn')\n        raise"))
+
+    assert shell("plan", "broken.yaml", "--json", "--until", "train") == 0
+    assert list(shell.last_line()["widened"]) == ["tiny_nets.py"]
+
+
 def test_brackets_in_reasons_and_names_are_printed_as_they_are() -> None:
     console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system=None)
     reasons = ("data.source.path [/old] → [/new], channels [32, 64]",)
@@ -334,7 +343,7 @@ def test_brackets_in_reasons_and_names_are_printed_as_they_are() -> None:
         shown(Started("ingest", reasons))
         shown(Progress("ingest", 1, 2, "[/rows]", {"loss": 0.5}))
         shown(Finished("ingest", "ran", 1.0, reasons))
-    show_plan(console, {"ingest": Decision("run", reasons)})
+    show_plan(console, {"ingest": Decision("run", reasons)}, {})
 
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
