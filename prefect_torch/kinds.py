@@ -93,13 +93,13 @@ def _fits_transform(found: type, module: str, stock: bool) -> bool:
 
 
 def _fits_source(found: type, module: str, stock: bool) -> bool:
+    if module.startswith("prefect_torch.datasets.") and hasattr(found, "batches"):
+        return True  # told without importing torch, which a run that reuses everything never needs
     from torch.utils.data import Dataset
 
     if issubclass(found, Dataset):
         return found is not Dataset and ".datapipes." not in module
-    if stock:
-        return module.startswith("prefect_torch.datasets.") and hasattr(found, "batches")
-    return hasattr(found, "batches") or hasattr(found, "__iter__")
+    return not stock and (hasattr(found, "batches") or hasattr(found, "__iter__"))
 
 
 _FITS: Mapping[Kind, Callable[[type, str, bool], bool]] = {
