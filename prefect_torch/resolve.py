@@ -235,7 +235,7 @@ def _offered(name: str, value: Any, kind: Kind | None) -> bool:
 
 def _by_short_name(name: str, kind: Kind | None) -> Any:
     """Look a name without dots up in the homes of its kind; homes that don't exist are skipped."""
-    known: list[str] = []
+    searched: list[ModuleType] = []
     for home in [home for k in ([kind] if kind else HOMES) for home in HOMES[k]]:
         try:
             module = importlib.import_module(home)
@@ -243,10 +243,10 @@ def _by_short_name(name: str, kind: Kind | None) -> Any:
             if error.name and (home == error.name or home.startswith(f"{error.name}.")):
                 continue
             raise
-        fitting = [n for n, value in vars(module).items() if _offered(n, value, kind)]
-        if name in fitting:
-            return getattr(module, name)
-        known += fitting
+        if name in vars(module) and _offered(name, vars(module)[name], kind):
+            return vars(module)[name]
+        searched.append(module)
+    known = [n for m in searched for n, value in vars(m).items() if _offered(n, value, kind)]
     near = did_you_mean(name, known)
     hint = near if near.startswith("did") else "write its whole import path, package.module.Class"
     _refuse(f'no {kind or "component"} is called "{name}"; {hint}')
